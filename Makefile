@@ -2,7 +2,7 @@
 #
 #   make demo      the bundled call through five services at once, live
 #   make test      every test (`make unit`: the fast, hermetic ones)
-#   make coverage  every test again under coverage, with the bounds that CI holds
+#   make coverage  the bounds on coverage, after `make test COVERAGE=1`
 #   make lint      ruff            make types   mypy, strict
 #   make docs      the pages, built with warnings as errors
 #   make bench     what it costs, as ratios within one run
@@ -12,6 +12,7 @@
 PYTHON ?= python3
 ARGS ?=
 DEMO_ARGS ?=
+COVERAGE ?=
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -26,19 +27,26 @@ EXTRAS_lint := lint,speed,audio,plots
 EXTRAS_docs := docs,plots
 
 .DELETE_ON_ERROR:
-.PHONY: demo test unit coverage lint format types docs docs-write bench peers wheel constraints clean
+.PHONY: demo test unit coverage installed lint format types docs docs-write bench peers \
+        constraints clean
 
 demo: $(VENV)/.with-demo
 	$(BIN)/openaudiohook demo $(DEMO_ARGS)
 
 test: $(VENV)/.with-test peers
-	@$(BIN)/python -m pytest $(ARGS)
+ifneq ($(COVERAGE),)
+	@$(BIN)/coverage erase
+endif
+	@$(BIN)/python $(if $(COVERAGE),-m coverage run )-m pytest $(ARGS)
 
 unit: $(VENV)/.with-test
 	@$(BIN)/python -m pytest -m unit $(ARGS)
 
-coverage: $(VENV)/.with-test peers
-	@$(BIN)/python .ci/coverage_gates.py $(ARGS)
+coverage: $(VENV)/.with-test
+	@$(BIN)/python .ci/coverage_gates.py
+
+installed: $(VENV)/.with-test
+	@.ci/check_installed.sh
 
 lint: $(VENV)/.with-lint
 	$(BIN)/ruff check .
@@ -68,13 +76,9 @@ peers: $(PEERS)/.installed
 $(PEERS)/.installed: tests/peers/pipecat-requirements.txt | $(VENV)/bin/python
 	@rm -rf $(PEERS)
 	@echo "installing the pipecat peer into $(PEERS)"
-	@if $(BIN)/python -m venv $(PEERS) && $(PEERS)/bin/python $(PIP_INSTALL) -r $<; \
+	@if $(BIN)/python -m venv $(PEERS) && $(PEERS)/bin/python $(PIP_INSTALL) --no-deps -r $<; \
 	then touch $@; \
 	else rm -rf $(PEERS); echo "the pipecat peer could not be installed: its tests are skipped"; fi
-
-wheel: $(VENV)/.with-test
-	@rm -rf dist
-	$(BIN)/python -m pip --disable-pip-version-check --quiet wheel --no-deps --wheel-dir dist .
 
 constraints: $(VENV)/bin/python
 	$(BIN)/python $(PIP_INSTALL) uv
