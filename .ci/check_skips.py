@@ -24,7 +24,7 @@ class Outcome(NamedTuple):
 
 def outcomes(junit: Path) -> Iterator[Outcome]:
     """Read every test of a report, modules that were skipped as a whole included."""
-    for case in ElementTree.parse(junit).iter("testcase"):  # noqa: S314 - our own report
+    for case in ElementTree.parse(junit).iter("testcase"):
         name = case.get("name", "")
         file, classname = case.get("file"), case.get("classname", "")
         module = file.removesuffix(".py").replace("/", ".") if file else classname

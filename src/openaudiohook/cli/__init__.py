@@ -96,17 +96,22 @@ class _LazyGroup(click.Group):
         return result
 
 
+class _WrongUsage(click.ClickException):
+    """What the operator wrote cannot be used, found only after the options were parsed."""
+
+    exit_code = EXIT_USAGE
+
+
 def _failure(error: Exception) -> click.ClickException | None:
     """Turn what a command raised into the one line its user sees; None is left to click."""
     while isinstance(error, ExceptionGroup):
         error = error.exceptions[0]
     if isinstance(error, click.ClickException):
         return error
-    status = EXIT_FAILED
     if isinstance(error, AudioHookError):
         text = " ".join(str(error).split()) or type(error).__name__
         if isinstance(error, ConfigurationError):
-            status = EXIT_USAGE
+            return _WrongUsage(text)
     elif isinstance(error, OSError):
         if error.errno == errno.EPIPE:
             return None
@@ -119,9 +124,7 @@ def _failure(error: Exception) -> click.ClickException | None:
             f"unexpected {type(error).__name__}, which is a bug of openaudiohook; "
             f"{_TRACEBACK_VARIABLE}=1 shows the traceback to report"
         )
-    failure = click.ClickException(text)
-    failure.exit_code = status
-    return failure
+    return click.ClickException(text)
 
 
 @click.group(
