@@ -188,4 +188,4 @@ def _is_open(size: int, *, riff_size: int, available: int, file_size: int) -> bo
     if size == 0:
         # Really empty if the outer size was settled, too; never filled in if it was not.
         return riff_size + 8 != file_size
-    return size > available and size >= _PLACEHOLDER_FROM
+    return size == OPEN_SIZE or (size > available and size >= _PLACEHOLDER_FROM)
