@@ -7,6 +7,8 @@ says otherwise. Nothing here looks at the samples, so the byte order of L16 does
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
@@ -14,7 +16,7 @@ from openaudiohook.exceptions import MediaError
 
 __all__ = ["interleave", "reorder", "select", "split", "views"]
 
-_SAMPLE = {1: np.dtype(np.uint8), 2: np.dtype("<i2")}
+_SAMPLE: dict[int, np.dtype[Any]] = {1: np.dtype(np.uint8), 2: np.dtype("<i2")}
 
 
 def interleave(

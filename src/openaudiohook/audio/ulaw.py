@@ -27,7 +27,8 @@ def _encode_table() -> npt.NDArray[np.uint8]:
     # frexp gives the bit length exactly: these integers have fewer bits than a float's mantissa.
     exponent = np.frexp(biased)[1] - 8
     base = np.where(sample < 0, 0x7F, 0xFF)
-    return (base - ((exponent << 4) | ((biased >> (exponent + 3)) & 0x0F))).astype(np.uint8)
+    byte: npt.NDArray[np.int64] = base - ((exponent << 4) | ((biased >> (exponent + 3)) & 0x0F))
+    return byte.astype(np.uint8)
 
 
 _DECODED = _decode_table()
