@@ -13,7 +13,12 @@ from openaudiohook.auth.components import (
     component_value,
     request_for_uri,
 )
-from openaudiohook.auth.explain import Explanation, explain
+from openaudiohook.auth.explain import (
+    Explanation,
+    RequestLines,
+    explain_signature,
+    read_request_lines,
+)
 from openaudiohook.auth.forwarding import ExternalAddress
 from openaudiohook.auth.keys import (
     Credentials,
@@ -24,15 +29,8 @@ from openaudiohook.auth.keys import (
     validate_api_key,
 )
 from openaudiohook.auth.replay import ReplayCache
-from openaudiohook.auth.signing import (
-    Authenticated,
-    VerificationPolicy,
-    encode_nonce,
-    sign,
-    signature_base,
-    upgrade_headers,
-    verify,
-)
+from openaudiohook.auth.signing import encode_nonce, sign, signature_base, upgrade_headers
+from openaudiohook.auth.verification import Authenticated, VerificationPolicy, verify
 
 __all__ = [
     "REQUIRED_COMPONENTS",
@@ -43,14 +41,16 @@ __all__ = [
     "InMemoryKeys",
     "KeyStore",
     "ReplayCache",
+    "RequestLines",
     "SignedRequest",
     "VerificationPolicy",
     "canonical_authority",
     "component_value",
     "decode_secret",
     "encode_nonce",
-    "explain",
+    "explain_signature",
     "parse_credentials",
+    "read_request_lines",
     "request_for_uri",
     "sign",
     "signature_base",

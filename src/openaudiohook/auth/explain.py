@@ -11,17 +11,18 @@ import re
 from dataclasses import dataclass, field, replace
 from itertools import zip_longest
 
+from openaudiohook.auth.changes import Change, Evidence
 from openaudiohook.auth.components import X_API_KEY, SignedRequest, request_for_uri
-from openaudiohook.auth.hypotheses import Change, Evidence, Found, Hypothesis, find_cause
+from openaudiohook.auth.hypotheses import Found, Hypothesis, find_cause
 from openaudiohook.auth.keys import decode_secret
-from openaudiohook.auth.signing import (
+from openaudiohook.auth.signing import DEFAULT_LIFETIME_S, signature_base
+from openaudiohook.auth.verification import (
     CHECKS,
-    DEFAULT_LIFETIME_S,
     DEFAULT_POLICY,
+    SIGNATURE_LENGTH,
     ReceivedSignature,
     VerificationPolicy,
     read_signature,
-    signature_base,
 )
 from openaudiohook.exceptions import (
     AuthError,
@@ -31,7 +32,7 @@ from openaudiohook.exceptions import (
     UnknownKey,
 )
 
-__all__ = ["Explanation", "Finding", "RequestLines", "explain", "read_request_lines"]
+__all__ = ["Explanation", "Finding", "RequestLines", "explain_signature", "read_request_lines"]
 
 _REQUEST_LINE = re.compile(r"([A-Z]+) (\S+) HTTP/\d(?:\.\d)?")
 _HEADER_LINE = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+):(.*)")
@@ -128,7 +129,7 @@ def read_request_lines(text: str) -> RequestLines:
     return RequestLines(tuple(headers), target, method)
 
 
-def explain(
+def explain_signature(
     lines: RequestLines,
     *,
     uri: str,
@@ -241,18 +242,21 @@ def _remedy(problem: str) -> str:
 def _mismatch(found: Found | None, signature: ReceivedSignature) -> tuple[Finding, ...]:
     if found is not None:
         return tuple(_told(row, change) for row, change in found.causes)
-    suspects = [
+    if len(signature.value) != SIGNATURE_LENGTH:
+        return ()  # the findings say so already, and nothing can be concluded from it
+    unseen = [
         f'line {number}, "{name}"'
         for number, name in enumerate(signature.components, start=1)
         if name.startswith("@")
     ]
+    where = f" ({' or '.join(unseen)})" if unseen else ""
     return (
         Finding(
             "the signature does not fit, and no known cause reproduces it",
             "Compare the client secret at both ends first: another secret is the likeliest. "
-            "If it is right, the path or the host was another when the request was signed "
-            f"({' or '.join(suspects) or 'no such line'}): compare the URI in the integration "
-            "with this one, letter by letter. Last, look for headers that were changed.",
+            f"If it is right, the path or the host was another when the request was signed{where}: "
+            "compare the URI in the integration with this one, letter by letter. "
+            "Last, look for headers that were changed on the way.",
         ),
     )
 
