@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import itertools
+import re
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -96,6 +98,15 @@ def test_going_backwards_is_refused_and_changes_nothing() -> None:
     assert (line.position, line.gaps) == (100, ())
     with pytest.raises(MediaError, match="negative"):
         Timeline(start=-1)
+
+
+PAGE = Path(__file__).parents[2] / "docs" / "topics" / "positions-and-discard.md"
+
+
+def test_the_topic_pages_example_runs_as_printed() -> None:
+    (example,) = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+    assert "assert" in example
+    exec(example, {})
 
 
 STEPS = st.lists(

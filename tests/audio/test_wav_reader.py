@@ -132,6 +132,12 @@ def test_any_rate_is_for_those_who_resample(riff) -> None:
     assert source.read_linear(20).ravel().tolist() == samples.tolist()
 
 
+@pytest.mark.parametrize("rate", [1, 999, 768_001, 0xFFFF_FFFF])
+def test_a_rate_that_no_audio_has_is_refused_whoever_resamples(riff, rate: int) -> None:
+    with pytest.raises(MediaError, match=f"{rate} Hz, which no audio has"):
+        reader(riff(bytes(8), rate=rate), any_rate=True)
+
+
 def test_lengths_that_make_no_sense_are_refused(riff) -> None:
     source = reader(riff(b"abc"))
     with pytest.raises(ValueError, match="cannot read -1"):

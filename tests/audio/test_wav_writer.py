@@ -4,6 +4,8 @@ import errno
 import hashlib
 import io
 import struct
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -59,6 +61,25 @@ def test_a_file_killed_at_any_moment_is_read_by_others(
     path.write_bytes(header(channels, None) + audio)
     assert heard_by_soundfile(path) == as_samples(audio, channels)
     assert wav.read_info(io.BytesIO(path.read_bytes()), name="x").samples == written // channels
+
+
+def test_a_process_killed_while_it_writes_leaves_what_it_appended(tmp_path: Path) -> None:
+    path = tmp_path / "killed.wav"
+    program = (
+        "import sys\n"
+        "from openaudiohook.audio import tone\n"
+        "from openaudiohook.audio.wav_writer import WavWriter\n"
+        "writer = WavWriter(open(sys.argv[1], 'wb', buffering=0), channels=2)\n"
+        "while True:\n"
+        "    writer.append(tone.block(writer.data_bytes, 1600))\n"
+        "    print(writer.samples, flush=True)\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", program, path], stdout=subprocess.PIPE) as process:
+        told = [int(process.stdout.readline()) for _ in range(5)]
+        process.kill()
+    heard = heard_by_soundfile(path)
+    assert len(heard) >= told[-1] == 4000
+    assert heard == as_samples(tone.block(0, 2 * len(heard)), 2)
 
 
 @pytest.mark.parametrize("channels", [1, 2])

@@ -21,6 +21,9 @@ __all__ = ["WavReader"]
 
 _BITS = {MULAW: 8, PCM: 16}
 
+# What a header may say before it is taken for damaged rather than for another rate.
+_LOWEST_RATE, _HIGHEST_RATE = 1_000, 768_000
+
 
 class WavReader:
     """A WAV file's audio from its start, in blocks.
@@ -109,6 +112,10 @@ def _require_streamable(info: WavInfo, *, name: str, any_rate: bool) -> None:
         raise MediaError(
             f"{name}: {info.channels} channels; one, or two (customer left, agent right), "
             "are needed"
+        )
+    if not _LOWEST_RATE <= info.rate <= _HIGHEST_RATE:
+        raise MediaError(
+            f"{name}: the header says {info.rate} Hz, which no audio has; 8000 Hz is needed"
         )
     if info.rate != RATE and not any_rate:
         raise MediaError(
