@@ -1,0 +1,601 @@
+"""The platform side of a session (protocol sections 7, 10.2, 10.3, 11, 12 and 13.1)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import ClassVar, Final
+
+import msgspec
+
+from openaudiohook.exceptions import LocalProtocolError, RemoteProtocolError
+from openaudiohook.protocol._pauses import PauseArbiter, Trigger
+from openaudiohook.protocol._session import Binary, Outgoing, SendBinary, SendText, Session, Text
+from openaudiohook.protocol._transitions import (
+    AUDIO,
+    CLIENT_AFTER,
+    CLIENT_IGNORED,
+    CLIENT_INTENTS,
+    CLIENT_NOT_FATAL,
+    CLIENT_RECEIVED,
+    CLIENT_TIMEOUTS,
+)
+from openaudiohook.protocol.codec import decode_server_message, encode_message
+from openaudiohook.protocol.duration import NS_PER_S, Duration
+from openaudiohook.protocol.events import (
+    DisconnectRequested,
+    EntitiesReceived,
+    MessageIgnored,
+    PauseRequested,
+    PeerViolated,
+    PongReceived,
+    ReconnectRequested,
+    ResumeRequested,
+    SessionOpened,
+    UpdateConfirmed,
+)
+from openaudiohook.protocol.media import MediaParameter, ns_to_samples, samples_to_ns
+from openaudiohook.protocol.messages import (
+    SERVER_PARAMETERS,
+    ClientMessage,
+    CloseParameters,
+    DiscardedParameters,
+    DisconnectParameters,
+    EmptyParameters,
+    ErrorParameters,
+    EventParameters,
+    OpenedParameters,
+    OpenParameters,
+    Parameters,
+    PingParameters,
+    ReconnectParameters,
+    ServerMessage,
+    UpdateParameters,
+)
+from openaudiohook.protocol.pacing import (
+    PAUSE_BURST,
+    PAUSE_PER_S,
+    TEXT_BURST,
+    TEXT_PER_S,
+    TokenBucket,
+)
+from openaudiohook.protocol.trace import Trace
+from openaudiohook.protocol.types import (
+    MAX_CUSTOM_CONFIG_BYTES,
+    MAX_SENT_BYTES,
+    ClientState,
+    CloseReason,
+    ErrorCode,
+    Role,
+)
+
+__all__ = ["ClientSession", "ClientTimers"]
+
+# Answers we asked for are heard even when the server talks too much; only what it says
+# of its own accord is dropped.
+_DROPPED_OVER_LIMIT: Final = frozenset({"event", "pause", "resume", "reconnect", "updated"})
+
+# How often a server may break the message limits before it is cut off without a word.
+_ABUSE_PER_S: Final = 1
+_ABUSE_BURST: Final = 25
+
+
+class ClientTimers(msgspec.Struct, frozen=True, kw_only=True):
+    """How long the client waits, in nanoseconds (protocol section 10.3).
+
+    Attributes:
+        open_ns: for `opened`.
+        first_ping_ns: from `opened` to the first ping; the second follows its pong at once.
+        ping_ns: from ping to ping; the previous one must have been answered by then.
+        close_ns: for `closed`.
+    """
+
+    open_ns: int = 5 * NS_PER_S
+    first_ping_ns: int = 1 * NS_PER_S
+    ping_ns: int = 5 * NS_PER_S
+    close_ns: int = 10 * NS_PER_S
+
+
+class ClientSession(Session):
+    """Platform side of one session.
+
+    `position` is the sender's place in the stream. It moves by `send_audio`, `discard` and
+    `drop_audio` only, so whoever feeds the session decides what time means. The session
+    answers pauses, `disconnect` and every violation by itself.
+
+    Args:
+        session_id: also sent in the request header.
+        now_ns: the time.
+        timers: how long to wait.
+        trace: where to note the messages.
+    """
+
+    __slots__ = (
+        "_abuse_bucket",
+        "_frame_bytes",
+        "_has_begun",
+        "_offered",
+        "_pause_bucket",
+        "_pauses",
+        "_ping_due_ns",
+        "_pings",
+        "_resume_bucket",
+        "_rtt_ns",
+        "_text_bucket",
+        "_timers",
+        "state",
+    )
+
+    role: ClassVar = Role.CLIENT
+
+    def __init__(
+        self,
+        *,
+        session_id: str,
+        now_ns: int,
+        timers: ClientTimers | None = None,
+        trace: Trace | None = None,
+    ) -> None:
+        super().__init__(session_id=session_id, trace=trace)
+        self.state = ClientState.PREPARING
+        self._timers = timers or ClientTimers()
+        self._pauses = PauseArbiter()
+        self._offered: tuple[MediaParameter, ...] = ()
+        self._has_begun = False
+        self._frame_bytes = 0
+        # seq of each unanswered ping, and when it was written.
+        self._pings: dict[int, int] = {}
+        self._ping_due_ns = 0
+        self._rtt_ns: int | None = None
+        self._text_bucket = TokenBucket(per_s=TEXT_PER_S, burst=TEXT_BURST, now_ns=now_ns)
+        self._pause_bucket = TokenBucket(per_s=PAUSE_PER_S, burst=PAUSE_BURST, now_ns=now_ns)
+        self._resume_bucket = TokenBucket(per_s=PAUSE_PER_S, burst=PAUSE_BURST, now_ns=now_ns)
+        self._abuse_bucket = TokenBucket(per_s=_ABUSE_PER_S, burst=_ABUSE_BURST, now_ns=now_ns)
+
+    # What we do
+
+    @property
+    def is_flowing(self) -> bool:
+        """Whether audio may be sent now."""
+        return (
+            self.state is ClientState.OPEN
+            and self._has_begun
+            and self._frame_bytes > 0
+            and not self._pauses.holds
+        )
+
+    @property
+    def is_client_paused(self) -> bool:
+        """Whether our own pause holds."""
+        return self._pauses.by_client
+
+    @property
+    def is_server_paused(self) -> bool:
+        """Whether the server's pause holds."""
+        return self._pauses.by_server
+
+    def open(self, parameters: OpenParameters, now_ns: int, *, position: int = 0) -> None:
+        """Send `open`, the first message (protocol section 5.1).
+
+        Args:
+            parameters: what is offered and told.
+            now_ns: the time.
+            position: where the offered stream starts, in samples: 0 for a first session.
+
+        Raises:
+            LocalProtocolError: `customConfig` is over 60,000 bytes, or it was sent before.
+        """
+        self._require("open")
+        size = 0
+        if parameters.custom_config is not None:
+            size = len(msgspec.json.encode(parameters.custom_config))
+        if size > MAX_CUSTOM_CONFIG_BYTES:
+            raise LocalProtocolError(
+                f"customConfig is {size} bytes; at most {MAX_CUSTOM_CONFIG_BYTES} are allowed"
+            )
+        self.position = position
+        self._offered = parameters.media
+        self._send("open", parameters, now_ns)
+        self.state = CLIENT_AFTER["open"]
+        self._deadlines["open"] = now_ns + self._timers.open_ns
+
+    def begin(self, now_ns: int, *, discard: int = 0) -> None:
+        """Start the stream; once, right after `SessionOpened`.
+
+        Says what of the offered history is skipped, then confirms a pause that holds from
+        the start, the server's `startPaused` or our own.
+
+        Args:
+            now_ns: the time.
+            discard: samples that are not offered after all; 0 sends no `discarded`.
+        """
+        self._require("begin")
+        if self._has_begun:
+            raise LocalProtocolError("begin() was called before")
+        self._has_begun = True
+        if discard:
+            self._gap("discarded", discard, now_ns)
+        if self._pauses.holds and self._pauses.since is None:
+            self._say_paused(now_ns)
+
+    def send_audio(self, payload: bytes, now_ns: int) -> None:
+        """Send a frame: whole samples in the order of the selected channels.
+
+        Raises:
+            LocalProtocolError: audio may not flow now, or the frame has the wrong length.
+        """
+        size = len(payload)
+        if not self.is_flowing or size % self._frame_bytes or not 0 < size <= MAX_SENT_BYTES:
+            self._require("send_audio")
+            if not self.is_flowing:
+                raise LocalProtocolError("send_audio() is not possible while audio may not flow")
+            raise LocalProtocolError(
+                f"a frame of {size} bytes; 1 to {MAX_SENT_BYTES // self._frame_bytes} samples of "
+                f"{self._frame_bytes} bytes are possible"
+            )
+        samples = size // self._frame_bytes
+        if self.trace is not None:
+            self.trace.audio(
+                position_ns=samples_to_ns(self.position), samples=samples, now_ns=now_ns
+            )
+        self.position += samples
+        self._outgoing.append(SendBinary(payload))
+
+    def drop_audio(self, samples: int, now_ns: int) -> None:
+        """Let time run on while paused, or where the server wanted no audio."""
+        self._require("drop_audio")
+        if self.is_flowing:
+            raise LocalProtocolError("drop_audio() is for pauses; a gap needs discard()")
+        self.position += samples
+
+    def discard(self, samples: int, now_ns: int) -> None:
+        """Announce that `samples` are not sent: `discarded` (protocol section 5.6)."""
+        self._require("discard")
+        if not self.is_flowing or samples <= 0:
+            raise LocalProtocolError("discard() needs flowing audio and at least one sample")
+        self._gap("discarded", samples, now_ns)
+
+    def pause(self, now_ns: int) -> None:
+        """Begin our own pause, at the current position (protocol section 11)."""
+        self._pause_by_client("client pause", now_ns)
+
+    def resume(self, now_ns: int) -> None:
+        """End our own pause; a pause of the server's goes on."""
+        self._pause_by_client("client resume", now_ns)
+
+    def update(self, language: str, now_ns: int) -> None:
+        """Tell the media language from here on (protocol section 5.3)."""
+        self._require("update")
+        self._send("update", UpdateParameters(language=language), now_ns)
+
+    def close(self, now_ns: int, *, reason: CloseReason = CloseReason.END) -> None:
+        """End the session; no audio after this (protocol section 10.5)."""
+        self._require("close")
+        self._close(reason, now_ns)
+
+    def fail(self, code: ErrorCode, message: str, now_ns: int) -> None:
+        """Report a failure of our own with `error`, and end the session."""
+        self._require("fail")
+        self.state = CLIENT_AFTER["fail"]
+        self._send("error", ErrorParameters(code=code, message=message), now_ns)
+        self._start_closing(CloseReason.ERROR, now_ns)
+
+    def _require(self, intent: str) -> None:
+        self._require_not_over()
+        if self.state not in CLIENT_INTENTS[intent]:
+            raise LocalProtocolError(f"{intent}() is not possible while {self.state}")
+
+    def _pause_by_client(self, trigger: Trigger, now_ns: int) -> None:
+        self._require(trigger.removeprefix("client "))
+        if not self._pauses.allows(trigger):
+            held = "already" if self.is_client_paused else "not"
+            raise LocalProtocolError(f"the client's pause does {held} hold")
+        self._arbitrate(trigger, now_ns)
+
+    def _arbitrate(self, trigger: Trigger, now_ns: int) -> None:
+        answer = self._pauses.apply(trigger)
+        if not self._has_begun and trigger.startswith("client"):
+            return  # begin() says it.
+        if answer == "paused":
+            self._say_paused(now_ns)
+        elif answer == "resumed":
+            start = self.position if self._pauses.since is None else self._pauses.since
+            self._pauses.since = None
+            self._say_gap("resumed", start, self.position - start, now_ns)
+
+    def _say_paused(self, now_ns: int) -> None:
+        if self._pauses.since is None:
+            self._pauses.since = self.position
+        self._send("paused", EmptyParameters(), now_ns)
+
+    def _gap(self, message_type: str, samples: int, now_ns: int) -> None:
+        start = self.position
+        self.position += samples
+        self._say_gap(message_type, start, samples, now_ns)
+
+    def _say_gap(self, message_type: str, start: int, samples: int, now_ns: int) -> None:
+        parameters = DiscardedParameters(
+            start=Duration(samples_to_ns(start)), discarded=Duration(samples_to_ns(samples))
+        )
+        self._send(message_type, parameters, now_ns)
+
+    def _close(self, reason: CloseReason, now_ns: int) -> None:
+        self.state = CLIENT_AFTER["close"]
+        self._start_closing(reason, now_ns)
+
+    def _start_closing(self, reason: CloseReason, now_ns: int) -> None:
+        self._reason = reason
+        self._deadlines.clear()
+        self._deadlines["close"] = now_ns + self._timers.close_ns
+        self._send("close", CloseParameters(reason=reason), now_ns)
+
+    # What arrives
+
+    def receive_binary(self, data: Binary, now_ns: int) -> None:
+        """Refuse a binary message: no server may send audio here (protocol section 9.6)."""
+        if self._is_over or AUDIO in CLIENT_IGNORED[self.state]:
+            return
+        self._note(AUDIO, now_ns)
+        self._violated(
+            ErrorCode.UNSUPPORTED_MEDIA, "unexpected binary message", now_ns, message_type="binary"
+        )
+
+    def _decode(self, data: Text) -> ServerMessage:
+        return decode_server_message(data)
+
+    def _unreadable(self, error: RemoteProtocolError, now_ns: int) -> None:
+        self._violated(
+            error.code, str(error), now_ns, message_type=error.message_type, seq=error.seq
+        )
+
+    def _receive(self, message: ServerMessage, now_ns: int) -> None:  # type: ignore[override]
+        try:
+            if message.id.lower() != self.session_id.lower():
+                raise RemoteProtocolError(
+                    "id is not the session's", message_type=message.type, seq=message.seq
+                )
+            self._sequence.accept(
+                seq=message.seq, acknowledged=message.clientseq, message_type=message.type
+            )
+        except RemoteProtocolError as error:
+            self._unreadable(error, now_ns)
+            if message.type != "closed":
+                return
+            # A wrong number is reported, and still it is the end.
+        if not self._is_within_limits(message, now_ns):
+            return
+        after = CLIENT_RECEIVED[self.state].get(message.type)
+        if after is not None:
+            self.state = after
+            _HANDLERS[message.type](self, message, now_ns)
+        elif message.type not in SERVER_PARAMETERS or message.type in CLIENT_IGNORED[self.state]:
+            self._events.append(MessageIgnored(message.type, message.seq))
+        else:
+            self._violated(
+                ErrorCode.CONFLICT,
+                f"{message.type} while {self.state}",
+                now_ns,
+                message_type=message.type,
+                seq=message.seq,
+                is_fatal=message.type not in CLIENT_NOT_FATAL,
+            )
+
+    def _is_within_limits(self, message: ServerMessage, now_ns: int) -> bool:
+        """Count a message against the limits of protocol section 13.1; answer a breach."""
+        buckets = [self._text_bucket]
+        if message.type in ("pause", "resume"):
+            buckets.append(self._pause_bucket if message.type == "pause" else self._resume_bucket)
+        over = [bucket for bucket in buckets if not bucket.take(now_ns)]
+        if not over or self.state not in CLIENT_INTENTS["fail"]:
+            return True
+        if not self._abuse_bucket.take(now_ns):
+            self._events.append(
+                PeerViolated(
+                    ErrorCode.RATE_LIMITED,
+                    "far too many messages",
+                    message.type,
+                    message.seq,
+                    is_fatal=True,
+                )
+            )
+            self.state = CLIENT_AFTER["violation"]
+            self._close_connection(1008)
+            return False
+        retry_after_ns = max(bucket.ready_at_ns() for bucket in over) - now_ns
+        self._violated(
+            ErrorCode.RATE_LIMITED,
+            f"too many {message.type} messages",
+            now_ns,
+            message_type=message.type,
+            seq=message.seq,
+            is_fatal=False,
+            retry_after_ns=retry_after_ns,
+        )
+        return message.type not in _DROPPED_OVER_LIMIT
+
+    def _opened(self, message: ServerMessage, now_ns: int) -> None:
+        parameters = message.parameters
+        assert isinstance(parameters, OpenedParameters)
+        problem = None
+        if len(parameters.media) > 1:
+            problem = "opened selects more than one media"
+        elif parameters.media and parameters.media[0] not in self._offered:
+            problem = "opened selects media that was not offered"
+        if problem is not None:
+            self._violated(
+                ErrorCode.BAD_MESSAGE, problem, now_ns, message_type="opened", seq=message.seq
+            )
+            return
+        self._deadlines.pop("open", None)
+        self.media = parameters.media[0] if parameters.media else None
+        self._frame_bytes = self.media.frame_bytes if self.media is not None else 0
+        self._ping_due_ns = now_ns + self._timers.first_ping_ns
+        self._deadlines["pong"] = self._ping_due_ns
+        self._pauses.by_server = parameters.start_paused
+        discard_to = parameters.discard_to
+        self._events.append(
+            SessionOpened(
+                media=self.media,
+                start_paused=parameters.start_paused,
+                discard_to=None if discard_to is None else ns_to_samples(discard_to),
+                supported_languages=parameters.supported_languages,
+            )
+        )
+
+    def _pong(self, message: ServerMessage, now_ns: int) -> None:
+        sent_ns = self._pings.pop(message.clientseq, None)
+        if sent_ns is None:
+            self._violated(
+                ErrorCode.BAD_MESSAGE if self._pings else ErrorCode.CONFLICT,
+                "pong names another message than the ping"
+                if self._pings
+                else "pong without a ping",
+                now_ns,
+                message_type="pong",
+                seq=message.seq,
+                is_fatal=False,
+            )
+            return
+        is_first = self._rtt_ns is None
+        self._rtt_ns = now_ns - sent_ns
+        self._events.append(PongReceived(self._rtt_ns))
+        if is_first:
+            self._ping(now_ns)
+
+    def _paused_by_server(self, message: ServerMessage, now_ns: int) -> None:
+        self._arbitrate("pause", now_ns)
+        self._events.append(PauseRequested())
+
+    def _resumed_by_server(self, message: ServerMessage, now_ns: int) -> None:
+        self._arbitrate("resume", now_ns)
+        self._events.append(ResumeRequested(flowing=self.is_flowing))
+
+    def _event(self, message: ServerMessage, now_ns: int) -> None:
+        parameters = message.parameters
+        assert isinstance(parameters, EventParameters)
+        self._events.append(EntitiesReceived(parameters.entities))
+
+    def _updated(self, message: ServerMessage, now_ns: int) -> None:
+        self._events.append(UpdateConfirmed())
+
+    def _reconnect(self, message: ServerMessage, now_ns: int) -> None:
+        parameters = message.parameters
+        assert isinstance(parameters, ReconnectParameters)
+        self._events.append(ReconnectRequested(parameters.info))
+
+    def _disconnect(self, message: ServerMessage, now_ns: int) -> None:
+        parameters = message.parameters
+        assert isinstance(parameters, DisconnectParameters)
+        self._events.append(DisconnectRequested(parameters.reason, parameters.info))
+        self._start_closing(CloseReason.DISCONNECT, now_ns)
+
+    def _closed(self, message: ServerMessage, now_ns: int) -> None:
+        self._is_clean = True
+        self._close_connection(1000)
+
+    def _violated(
+        self,
+        code: int,
+        problem: str,
+        now_ns: int,
+        *,
+        message_type: str | None,
+        seq: int | None = None,
+        is_fatal: bool = True,
+        retry_after_ns: int | None = None,
+    ) -> None:
+        """Answer a violation with `error`, and with `close` where it is fatal (section 4.4)."""
+        if self.state is ClientState.CLOSING_ERROR:
+            return
+        self._events.append(PeerViolated(code, problem, message_type, seq, is_fatal))
+        parameters = ErrorParameters(
+            code=code,
+            message=problem,
+            retry_after=None if retry_after_ns is None else Duration(retry_after_ns),
+        )
+        self._send("error", parameters, now_ns)
+        if is_fatal:
+            is_closing = self.state is ClientState.CLOSING
+            self.state = CLIENT_AFTER["violation"]
+            if not is_closing:
+                self._start_closing(CloseReason.ERROR, now_ns)
+
+    def _connection_lost(self) -> None:
+        self.state = CLIENT_AFTER["connection lost"]
+
+    @property
+    def _has_ended(self) -> bool:
+        return self.state is ClientState.DISCONNECTED
+
+    @property
+    def _peer_role(self) -> Role:
+        return Role.SERVER
+
+    # Time
+
+    def _expired(self, name: str, now_ns: int) -> None:
+        if self.state not in CLIENT_TIMEOUTS[name]:
+            return
+        if name == "pong" and not self._pings:
+            # After a stall the schedule starts anew: a ping needs its time to be answered.
+            due_ns = self._ping_due_ns + self._timers.ping_ns
+            self._ping_due_ns = due_ns if due_ns > now_ns else now_ns + self._timers.ping_ns
+            self._deadlines["pong"] = self._ping_due_ns
+            self._ping(now_ns)
+            return
+        self._timed_out = self._timed_out or name
+        expected = _EXPECTED[name]
+        if name == "close":
+            self._events.append(
+                PeerViolated(
+                    ErrorCode.TIMEOUT, f"no {expected} in time", expected, None, is_fatal=True
+                )
+            )
+            parameters = ErrorParameters(code=ErrorCode.TIMEOUT, message=f"no {expected} in time")
+            self._send("error", parameters, now_ns)
+            self.state = CLIENT_TIMEOUTS[name][self.state]
+            self._close_connection(1000)
+            return
+        self._violated(ErrorCode.TIMEOUT, f"no {expected} in time", now_ns, message_type=expected)
+
+    def _ping(self, now_ns: int) -> None:
+        rtt = None if self._rtt_ns is None else Duration(self._rtt_ns)
+        self._send("ping", PingParameters(rtt=rtt), now_ns)
+        self._pings[self._sequence.sent] = now_ns
+
+    # What is to be written
+
+    def data_to_send(self, now_ns: int) -> list[Outgoing]:
+        """Take what is to be written now; the client side is not paced."""
+        outgoing = list(self._outgoing)
+        self._outgoing.clear()
+        return outgoing
+
+    def _send(self, message_type: str, parameters: Parameters, now_ns: int) -> None:
+        message = ClientMessage(
+            id=self.session_id,
+            type=message_type,
+            seq=self._sequence.sent + 1,
+            serverseq=self._sequence.received,
+            position=Duration(samples_to_ns(self.position)),
+            parameters=parameters,
+        )
+        data = encode_message(message)
+        self._sequence.next()
+        if self.trace is not None:
+            self.trace.message(message, now_ns)
+        self._outgoing.append(SendText(data))
+
+
+_EXPECTED: Final = {"open": "opened", "pong": "pong", "close": "closed"}
+
+_HANDLERS: Final[dict[str, Callable[[ClientSession, ServerMessage, int], None]]] = {
+    "opened": ClientSession._opened,
+    "pong": ClientSession._pong,
+    "pause": ClientSession._paused_by_server,
+    "resume": ClientSession._resumed_by_server,
+    "event": ClientSession._event,
+    "updated": ClientSession._updated,
+    "reconnect": ClientSession._reconnect,
+    "disconnect": ClientSession._disconnect,
+    "closed": ClientSession._closed,
+}
