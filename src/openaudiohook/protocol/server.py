@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Sequence
 from typing import ClassVar, Final
 
 import msgspec
 
 from openaudiohook.exceptions import LocalProtocolError, RemoteProtocolError
+from openaudiohook.protocol._outbox import Outbox
 from openaudiohook.protocol._session import Binary, Outgoing, SendText, Session, Text
 from openaudiohook.protocol._transitions import (
     AUDIO,
@@ -48,7 +48,6 @@ from openaudiohook.protocol.messages import (
     DisconnectParameters,
     EmptyParameters,
     ErrorParameters,
-    EventParameters,
     OpenedParameters,
     OpenParameters,
     Parameters,
@@ -57,18 +56,9 @@ from openaudiohook.protocol.messages import (
     ServerMessage,
     UpdateParameters,
 )
-from openaudiohook.protocol.pacing import (
-    CONTROL_RESERVE,
-    PAUSE_BURST,
-    PAUSE_PER_S,
-    TEXT_BURST,
-    TEXT_PER_S,
-    TokenBucket,
-)
 from openaudiohook.protocol.trace import Trace
 from openaudiohook.protocol.types import (
     MAX_RECEIVED_BYTES,
-    MAX_SENT_BYTES,
     NIL_UUID,
     DisconnectReason,
     ErrorCode,
@@ -80,12 +70,6 @@ __all__ = ["MAX_JUMP_SAMPLES", "ServerSession", "ServerTimers"]
 
 # A peer that claims a longer gap is lying or broken; it would make a recorder fill disks.
 MAX_JUMP_SAMPLES: Final = 24 * 3600 * SAMPLE_RATE
-
-# Control messages that may wait for pacing; only a peer that floods us gets this far.
-_MAX_WAITING: Final = 64
-
-# What an `event` needs besides its entities: envelope, ids and the largest counters.
-_EVENT_BYTES: Final = 256
 
 
 class ServerTimers(msgspec.Struct, frozen=True, kw_only=True):
@@ -120,17 +104,14 @@ class ServerSession(Session):
     """
 
     __slots__ = (
-        "_control",
+        "_asks_languages",
         "_disconnect_sent",
-        "_entities",
         "_frame_bytes",
         "_is_finishing",
+        "_offered",
         "_organization_id",
-        "_pause_asked",
-        "_pause_bucket",
+        "_outbox",
         "_pause_wanted",
-        "_resume_bucket",
-        "_text_bucket",
         "_timers",
         "_was_opened",
         "state",
@@ -151,13 +132,9 @@ class ServerSession(Session):
         self.state = ServerState.PREPARING
         self._organization_id = organization_id
         self._timers = timers or ServerTimers()
-        self._text_bucket = TokenBucket(per_s=TEXT_PER_S, burst=TEXT_BURST, now_ns=now_ns)
-        self._pause_bucket = TokenBucket(per_s=PAUSE_PER_S, burst=PAUSE_BURST, now_ns=now_ns)
-        self._resume_bucket = TokenBucket(per_s=PAUSE_PER_S, burst=PAUSE_BURST, now_ns=now_ns)
-        # (type, parameters, clientseq): a pong must name its ping, the rest the latest.
-        self._control: deque[tuple[str, Parameters, int | None]] = deque()
-        self._entities: deque[Entity] = deque()
-        self._pause_asked: str | None = None
+        self._outbox = Outbox(now_ns=now_ns)
+        self._offered: tuple[MediaParameter, ...] = ()
+        self._asks_languages = False
         self._pause_wanted = False
         self._is_finishing = False
         self._was_opened = False
@@ -249,6 +226,8 @@ class ServerSession(Session):
         parameters = message.parameters
         assert isinstance(parameters, OpenParameters)
         self._deadlines.pop("open", None)
+        self._offered = parameters.media
+        self._asks_languages = parameters.supported_languages
         self.position = ns_to_samples(message.position)
         if parameters.organization_id.lower() != self._organization_id.lower():
             self._violated(
@@ -277,7 +256,7 @@ class ServerSession(Session):
 
     def _answer(self, answer: str, message: ClientMessage, now_ns: int) -> bool:
         """Queue an answer, unless the client asks faster than we may answer."""
-        if len(self._control) >= _MAX_WAITING:
+        if not self._outbox.has_room:
             self._violated(
                 ErrorCode.RATE_LIMITED,
                 f"{message.type} faster than it may be answered",
@@ -286,8 +265,7 @@ class ServerSession(Session):
                 now_ns=now_ns,
             )
             return False
-        clientseq = message.seq if answer == "pong" else None
-        self._control.append((answer, EmptyParameters(), clientseq))
+        self._outbox.control(answer, EmptyParameters(), message.seq)
         return True
 
     def _update(self, message: ClientMessage, now_ns: int) -> None:
@@ -334,7 +312,7 @@ class ServerSession(Session):
         assert isinstance(parameters, CloseParameters)
         self._deadlines.clear()
         self._reason = parameters.known_reason
-        self._pause_asked = None
+        self._outbox.pause(None)
         self.position = max(self.position, self._plausible(ns_to_samples(message.position)))
         self._events.append(CloseRequested(self._reason, self.position))
 
@@ -364,17 +342,23 @@ class ServerSession(Session):
             media: one of the offers, unmodified; None for a session without audio.
             start_paused: begin in a server pause.
             discard_to: audio is only wanted from this position on, in samples.
-            supported_languages: the languages served, where `open` asked for them.
+            supported_languages: the languages served; told only where `open` asked.
+
+        Raises:
+            LocalProtocolError: there is no `open` to answer, or the media was not offered.
         """
         self._require("accept")
+        if media is not None and media not in self._offered:
+            raise LocalProtocolError("accept() needs one of the offered media, unmodified")
+        if discard_to is not None and discard_to < 0:
+            raise LocalProtocolError(f"discard_to is a position, not {discard_to}")
+        languages = supported_languages if self._asks_languages else None
         paused = start_paused or self._pause_wanted
         parameters = OpenedParameters(
             media=() if media is None else (media,),
             start_paused=paused,
             discard_to=None if discard_to is None else Duration(samples_to_ns(discard_to)),
-            supported_languages=(
-                None if supported_languages is None else tuple(supported_languages)
-            ),
+            supported_languages=None if languages is None else tuple(languages),
         )
         self._queue("opened", parameters)
         self.state = SERVER_AFTER["accept"]
@@ -422,14 +406,14 @@ class ServerSession(Session):
         self._require("pause")
         self._pause_wanted = True
         if self._was_opened:
-            self._pause_asked = "pause"
+            self._outbox.pause("pause")
 
     def resume(self, now_ns: int) -> None:
         """Ask for the end of our pause; before `opened` it takes `startPaused` back."""
         self._require("resume")
         self._pause_wanted = False
         if self._was_opened:
-            self._pause_asked = "resume"
+            self._outbox.pause("resume")
 
     def send_entities(self, entities: Sequence[Entity], now_ns: int) -> None:
         """Queue entities; as many as fit go into one `event`, paced (protocol section 6.5).
@@ -440,13 +424,7 @@ class ServerSession(Session):
         self._require("send_entities")
         if not self._was_opened or self._is_finishing:
             raise LocalProtocolError("entities can be sent from opened until closed only")
-        for entity in entities:
-            if _size(entity) > MAX_SENT_BYTES - _EVENT_BYTES:
-                raise LocalProtocolError(
-                    f"an entity of type {entity.type} is too large for one message "
-                    f"of {MAX_SENT_BYTES} bytes"
-                )
-        self._entities.extend(entities)
+        self._outbox.entities(entities)
 
     def finish(self, now_ns: int) -> None:
         """Answer `close`: what is queued is sent, then `closed` (protocol section 10.5)."""
@@ -454,6 +432,7 @@ class ServerSession(Session):
         if self._is_finishing:
             raise LocalProtocolError("finish() was called before")
         self._is_finishing = True
+        self._outbox.closed()
 
     def _require(self, intent: str) -> None:
         self._require_not_over()
@@ -469,8 +448,7 @@ class ServerSession(Session):
         self._deadlines.pop("open", None)
         self._deadlines["close"] = now_ns + self._timers.close_ns
         if self.state in _ONLY_CLOSE_COUNTS:
-            self._entities.clear()
-            self._pause_asked = None
+            self._outbox.silence()
             self._deadlines.pop("ping", None)
 
     def _queue(self, message_type: str, parameters: Parameters) -> None:
@@ -480,7 +458,7 @@ class ServerSession(Session):
                 id=self.session_id, type=message_type, seq=0, clientseq=0, parameters=parameters
             )
         )
-        self._control.append((message_type, parameters, None))
+        self._outbox.control(message_type, parameters, self._sequence.received)
 
     def _violated(
         self,
@@ -531,81 +509,36 @@ class ServerSession(Session):
     # What is to be written
 
     def data_to_send(self, now_ns: int) -> list[Outgoing]:
-        """Take what may be written now: control first, entities with what pacing leaves."""
-        if not (self._control or self._entities or self._pause_asked or self._is_finishing):
-            return self._drain()
-        self._deadlines.pop("pacing", None)
-        ready_ns = self._pump(now_ns)
-        if ready_ns is not None:
-            self._deadlines["pacing"] = ready_ns
-        return self._drain()
-
-    def _drain(self) -> list[Outgoing]:
+        """Take what may be written now; the rest waits for the limits of section 13.1."""
+        if not self._outbox.is_empty:
+            self._deadlines.pop("pacing", None)
+            for message_type, parameters, clientseq in self._outbox.ready(
+                now_ns, self._sequence.received
+            ):
+                self._hand_over(message_type, parameters, clientseq, now_ns)
+            if (ready_ns := self._outbox.ready_at_ns()) is not None:
+                self._deadlines["pacing"] = ready_ns
         outgoing = list(self._outgoing)
         self._outgoing.clear()
         return outgoing
 
-    def _pump(self, now_ns: int) -> int | None:
-        """Hand over what the buckets allow; tell when they allow more, if more waits."""
-        bucket = self._text_bucket
-        while self._control:
-            if not bucket.take(now_ns):
-                return bucket.ready_at_ns()
-            self._hand_over(*self._control.popleft(), now_ns=now_ns)
-        waits: list[int] = []
-        if self._pause_asked is not None:
-            own = self._pause_bucket if self._pause_asked == "pause" else self._resume_bucket
-            ready_ns = max(own.ready_at_ns(), bucket.ready_at_ns())
-            if ready_ns <= now_ns:
-                own.take(now_ns)
-                bucket.take(now_ns)
-                self._hand_over(self._pause_asked, EmptyParameters(), None, now_ns=now_ns)
-                self._pause_asked = None
-            else:
-                waits.append(ready_ns)
-        while self._entities:
-            if not bucket.take(now_ns, leaving=CONTROL_RESERVE):
-                return min([*waits, bucket.ready_at_ns(leaving=CONTROL_RESERVE)])
-            self._hand_over("event", self._merged_entities(), None, now_ns=now_ns)
-        if self._is_finishing:
-            if not bucket.take(now_ns):
-                return bucket.ready_at_ns()
-            self._is_finishing = False
-            self.state = SERVER_AFTER["finish"]
-            self._is_clean = True
-            self._deadlines["linger"] = now_ns + self._timers.linger_ns
-            self._hand_over("closed", EmptyParameters(), None, now_ns=now_ns)
-        return min(waits, default=None)
-
-    def _merged_entities(self) -> EventParameters:
-        taken = [self._entities.popleft()]
-        room = MAX_SENT_BYTES - _EVENT_BYTES - _size(taken[0])
-        while self._entities and (room := room - _size(self._entities[0]) - 1) >= 0:
-            taken.append(self._entities.popleft())
-        return EventParameters(entities=tuple(taken))
-
     def _hand_over(
-        self, message_type: str, parameters: Parameters, clientseq: int | None, *, now_ns: int
+        self, message_type: str, parameters: Parameters, clientseq: int, now_ns: int
     ) -> None:
         message = ServerMessage(
             id=self.session_id,
             type=message_type,
             seq=self._sequence.next(),
-            clientseq=self._sequence.received if clientseq is None else clientseq,
+            clientseq=clientseq,
             parameters=parameters,
         )
         if self.trace is not None:
             self.trace.message(message, now_ns)
         self._outgoing.append(SendText(encode_message(message)))
-
-
-def _size(entity: Entity) -> int:
-    try:
-        return len(msgspec.json.encode(entity))
-    except (TypeError, ValueError, RecursionError, msgspec.MsgspecError) as error:
-        raise LocalProtocolError(
-            f"an entity of type {entity.type} holds what JSON cannot: {type(error).__name__}"
-        ) from None
+        if message_type == "closed":
+            self.state = SERVER_AFTER["finish"]
+            self._is_clean = True
+            self._deadlines["linger"] = now_ns + self._timers.linger_ns
 
 
 _ONLY_CLOSE_COUNTS: Final = frozenset(
