@@ -8,7 +8,7 @@ import sys
 import time
 import uuid
 from itertools import zip_longest
-from typing import TextIO
+from typing import NamedTuple
 
 import click
 from rich.console import Console
@@ -16,14 +16,6 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
-from openaudiohook.auth import (
-    Credentials,
-    Explanation,
-    encode_nonce,
-    explain_signature,
-    read_request_lines,
-    upgrade_headers,
-)
 from openaudiohook.exceptions import AudioHookError
 
 __all__ = ["sign"]
@@ -32,6 +24,7 @@ _NONCE_OCTETS = 18
 _WIDTH = 80
 _MAX_WIDTH = 140
 _INDENT = "    "
+_MARGIN = len(_INDENT) + len("signer  ")
 _CONTEXT = 24
 
 
@@ -131,6 +124,8 @@ def _sign(
     created: int,
     expires: int | None,
 ) -> None:
+    from openaudiohook.auth import Credentials, encode_nonce, upgrade_headers
+
     if not api_key:
         raise click.UsageError("give --api-key, or set OPENAUDIOHOOK_API_KEY")
     if not client_secret:
@@ -153,29 +148,31 @@ def _sign(
 
 
 def _explain(uri: str, client_secret: str, utc_ns: int) -> None:
-    text = sys.stdin.buffer.read().decode("utf-8", "replace")
-    explanation = explain_signature(
-        read_request_lines(text), uri=uri, client_secret=client_secret, utc_ns=utc_ns
-    )
+    from openaudiohook.auth import explain_signature, read_request_lines
+
+    lines = read_request_lines(sys.stdin.buffer.read().decode("utf-8", "replace"))
+    explanation = explain_signature(lines, uri=uri, client_secret=client_secret, utc_ns=utc_ns)
     if explanation.is_valid:
         click.echo("valid: the signature fits the request and is in time")
         return
-    _show(explanation, sys.stdout)
-    click.get_current_context().exit(1)
-
-
-def _show(explanation: Explanation, out: TextIO) -> None:
     width = _WIDTH
-    if out.isatty():
+    if sys.stdout.isatty():
         width = min(shutil.get_terminal_size((_WIDTH, 24)).columns, _MAX_WIDTH)
-    console = Console(file=out, width=width, highlight=False, markup=False, emoji=False)
+    console = Console(file=sys.stdout, width=width, highlight=False, markup=False, emoji=False)
     first, *others = explanation.findings
     console.print(f"not valid: {first.summary}", style="bold")
     if explanation.expected:
+        bases = _Bases(
+            explanation.expected,
+            explanation.signed,
+            explanation.expected_key,
+            explanation.signed_key,
+            explanation.first_difference,
+        )
         console.print()
-        console.print(_bases(explanation))
+        console.print(_side_by_side(bases))
         console.print()
-        for line in _difference(explanation, width):
+        for line in _difference(bases, width):
             console.print(line, soft_wrap=True)
         console.print()
     console.print(f"What to do: {first.remedy}")
@@ -183,67 +180,68 @@ def _show(explanation: Explanation, out: TextIO) -> None:
         console.print()
         console.print(f"Also: {finding.summary}")
         console.print(f"{_INDENT}{finding.remedy}")
+    click.get_current_context().exit(1)
 
 
-def _bases(explanation: Explanation) -> Table:
-    """Return both signature bases side by side, the lines that differ marked."""
+class _Bases(NamedTuple):
+    """Two signature bases, ours and the signer's, which may be unknown."""
+
+    here: tuple[str, ...]
+    signer: tuple[str, ...] | None
+    key_here: str
+    key_signer: str
+    first_difference: int | None
+
+
+def _side_by_side(bases: _Bases) -> Table:
     table = Table(box=None, expand=True, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("", width=4)
     table.add_column("signature base here", ratio=1, overflow="fold")
     rule = Rule(characters="-", style="")
-    if explanation.signed is None:
+    if bases.signer is None:
         table.add_row("", rule)
-        for number, line in enumerate(explanation.expected, start=1):
+        for number, line in enumerate(bases.here, start=1):
             table.add_row(str(number), Text(line))
         return table
     table.add_column("signature base of the signer", ratio=1, overflow="fold")
     table.add_row("", rule, rule)
-    pairs = zip_longest(explanation.expected, explanation.signed, fillvalue="(no such line)")
-    rows = [(str(number), here, there) for number, (here, there) in enumerate(pairs, start=1)]
-    rows.append(("key", explanation.expected_key, explanation.signed_key))
-    for name, here, there in rows:
-        mark, style = ("", "") if here == there else ("*", "bold yellow")
-        table.add_row(name + mark, Text(here, style), Text(there, style))
+    pairs = zip_longest(bases.here, bases.signer, fillvalue="(no such line)")
+    rows = [(str(number), *pair) for number, pair in enumerate(pairs, start=1)]
+    rows.append(("key", bases.key_here, bases.key_signer))
+    for name, here, signer in rows:
+        mark, style = ("", "") if here == signer else ("*", "bold yellow")
+        table.add_row(name + mark, Text(here, style), Text(signer, style))
     return table
 
 
-def _difference(explanation: Explanation, width: int) -> list[str]:
-    """Name the first line that differs, and show it of both bases where they part."""
-    number = explanation.first_difference
-    if explanation.signed is None:
-        return _unseen(explanation)
-    if number is None and explanation.expected_key != explanation.signed_key:
+def _difference(bases: _Bases, width: int) -> list[str]:
+    """Name the first line that differs, and show where the two part."""
+    number = bases.first_difference
+    if bases.signer is None:
+        number = next(n for n, line in enumerate(bases.here, start=1) if line.startswith('"@'))
+        line = bases.here[number - 1]
+        return [
+            f"First line that may differ: {number}, {line.partition(':')[0]}",
+            f"{_INDENT}here    {_excerpt(line, 0, width - _MARGIN)}",
+            f"{_INDENT}signer  cannot be seen from here; or the client secret is another",
+        ]
+    if number is not None:
+        here, signer = _line(bases.here, number), _line(bases.signer, number)
+        parting = next(i for i, (a, b) in enumerate(zip_longest(here, signer)) if a != b)
+        return [
+            f"First differing line: {number}, {(here or signer).partition(':')[0]}",
+            f"{_INDENT}here    {_excerpt(here, parting - _CONTEXT, width - _MARGIN)}",
+            f"{_INDENT}signer  {_excerpt(signer, parting - _CONTEXT, width - _MARGIN)}",
+        ]
+    if bases.key_here != bases.key_signer:
         return [
             "First differing line: key, the HMAC key; the two bases are the same.",
-            f"{_INDENT}here    {explanation.expected_key}",
-            f"{_INDENT}signer  {explanation.signed_key}",
+            f"{_INDENT}here    {bases.key_here}",
+            f"{_INDENT}signer  {bases.key_signer}",
         ]
-    if number is None:
-        last = len(explanation.expected)
-        return [f'No line differs; what is wrong stands in line {last}, "@signature-params".']
-    here = _line(explanation.expected, number)
-    there = _line(explanation.signed, number)
-    name = (here or there).partition(":")[0]
-    parting = next((i for i, (a, b) in enumerate(zip_longest(here, there)) if a != b), 0)
-    start = parting - _CONTEXT
-    room = width - len(_INDENT) - 8
     return [
-        f"First differing line: {number}, {name}",
-        f"{_INDENT}here    {_excerpt(here, start, room)}",
-        f"{_INDENT}signer  {_excerpt(there, start, room)}",
+        f'No line differs; what is wrong stands in line {len(bases.here)}, "@signature-params".'
     ]
-
-
-def _unseen(explanation: Explanation) -> list[str]:
-    for number, line in enumerate(explanation.expected, start=1):
-        if line.startswith('"@'):
-            name = line.partition(":")[0]
-            return [
-                f"First line that may differ: {number}, {name}",
-                f"{_INDENT}here    {line}",
-                f"{_INDENT}signer  cannot be seen from here; or the client secret is another",
-            ]
-    raise AssertionError("every base ends with @signature-params")
 
 
 def _line(lines: tuple[str, ...], number: int) -> str:
