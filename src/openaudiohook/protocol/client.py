@@ -8,7 +8,9 @@ from typing import ClassVar, Final
 import msgspec
 
 from openaudiohook.exceptions import LocalProtocolError, RemoteProtocolError
+from openaudiohook.protocol._limits import MessageLimits
 from openaudiohook.protocol._pauses import PauseArbiter, Trigger
+from openaudiohook.protocol._pings import Pings
 from openaudiohook.protocol._session import Binary, Outgoing, SendBinary, SendText, Session, Text
 from openaudiohook.protocol._transitions import (
     AUDIO,
@@ -51,13 +53,6 @@ from openaudiohook.protocol.messages import (
     ServerMessage,
     UpdateParameters,
 )
-from openaudiohook.protocol.pacing import (
-    PAUSE_BURST,
-    PAUSE_PER_S,
-    TEXT_BURST,
-    TEXT_PER_S,
-    TokenBucket,
-)
 from openaudiohook.protocol.trace import Trace
 from openaudiohook.protocol.types import (
     MAX_CUSTOM_CONFIG_BYTES,
@@ -73,10 +68,6 @@ __all__ = ["ClientSession", "ClientTimers"]
 # Answers we asked for are heard even when the server talks too much; only what it says
 # of its own accord is dropped.
 _DROPPED_OVER_LIMIT: Final = frozenset({"event", "pause", "resume", "reconnect", "updated"})
-
-# How often a server may break the message limits before it is cut off without a word.
-_ABUSE_PER_S: Final = 1
-_ABUSE_BURST: Final = 25
 
 
 class ClientTimers(msgspec.Struct, frozen=True, kw_only=True):
@@ -110,17 +101,12 @@ class ClientSession(Session):
     """
 
     __slots__ = (
-        "_abuse_bucket",
         "_frame_bytes",
         "_has_begun",
+        "_limits",
         "_offered",
-        "_pause_bucket",
         "_pauses",
-        "_ping_due_ns",
         "_pings",
-        "_resume_bucket",
-        "_rtt_ns",
-        "_text_bucket",
         "_timers",
         "state",
     )
@@ -142,14 +128,8 @@ class ClientSession(Session):
         self._offered: tuple[MediaParameter, ...] = ()
         self._has_begun = False
         self._frame_bytes = 0
-        # seq of each unanswered ping, and when it was written.
-        self._pings: dict[int, int] = {}
-        self._ping_due_ns = 0
-        self._rtt_ns: int | None = None
-        self._text_bucket = TokenBucket(per_s=TEXT_PER_S, burst=TEXT_BURST, now_ns=now_ns)
-        self._pause_bucket = TokenBucket(per_s=PAUSE_PER_S, burst=PAUSE_BURST, now_ns=now_ns)
-        self._resume_bucket = TokenBucket(per_s=PAUSE_PER_S, burst=PAUSE_BURST, now_ns=now_ns)
-        self._abuse_bucket = TokenBucket(per_s=_ABUSE_PER_S, burst=_ABUSE_BURST, now_ns=now_ns)
+        self._pings = Pings(interval_ns=self._timers.ping_ns)
+        self._limits = MessageLimits(now_ns=now_ns)
 
     # What we do
 
@@ -381,34 +361,27 @@ class ClientSession(Session):
 
     def _is_within_limits(self, message: ServerMessage, now_ns: int) -> bool:
         """Count a message against the limits of protocol section 13.1; answer a breach."""
-        buckets = [self._text_bucket]
-        if message.type in ("pause", "resume"):
-            buckets.append(self._pause_bucket if message.type == "pause" else self._resume_bucket)
-        over = [bucket for bucket in buckets if not bucket.take(now_ns)]
-        if not over or self.state not in CLIENT_INTENTS["fail"]:
+        wait_ns = self._limits.count(message.type, now_ns)
+        if wait_ns is None or self.state not in CLIENT_INTENTS["fail"]:
             return True
-        if not self._abuse_bucket.take(now_ns):
+        problem = f"too many {message.type} messages"
+        if self._limits.is_abuse(now_ns):
             self._events.append(
                 PeerViolated(
-                    ErrorCode.RATE_LIMITED,
-                    "far too many messages",
-                    message.type,
-                    message.seq,
-                    is_fatal=True,
+                    ErrorCode.RATE_LIMITED, problem, message.type, message.seq, is_fatal=True
                 )
             )
             self.state = CLIENT_AFTER["violation"]
             self._close_connection(1008)
             return False
-        retry_after_ns = max(bucket.ready_at_ns() for bucket in over) - now_ns
         self._violated(
             ErrorCode.RATE_LIMITED,
-            f"too many {message.type} messages",
+            problem,
             now_ns,
             message_type=message.type,
             seq=message.seq,
             is_fatal=False,
-            retry_after_ns=retry_after_ns,
+            retry_after_ns=wait_ns,
         )
         return message.type not in _DROPPED_OVER_LIMIT
 
@@ -428,8 +401,8 @@ class ClientSession(Session):
         self._deadlines.pop("open", None)
         self.media = parameters.media[0] if parameters.media else None
         self._frame_bytes = self.media.frame_bytes if self.media is not None else 0
-        self._ping_due_ns = now_ns + self._timers.first_ping_ns
-        self._deadlines["pong"] = self._ping_due_ns
+        self._pings.due_ns = now_ns + self._timers.first_ping_ns
+        self._deadlines["pong"] = self._pings.due_ns
         self._pauses.by_server = parameters.start_paused
         discard_to = parameters.discard_to
         self._events.append(
@@ -442,24 +415,17 @@ class ClientSession(Session):
         )
 
     def _pong(self, message: ServerMessage, now_ns: int) -> None:
-        sent_ns = self._pings.pop(message.clientseq, None)
-        if sent_ns is None:
-            self._violated(
-                ErrorCode.BAD_MESSAGE if self._pings else ErrorCode.CONFLICT,
-                "pong names another message than the ping"
-                if self._pings
-                else "pong without a ping",
-                now_ns,
-                message_type="pong",
-                seq=message.seq,
-                is_fatal=False,
-            )
+        is_first = self._pings.rtt_ns is None
+        if self._pings.answered(message.clientseq, now_ns):
+            assert self._pings.rtt_ns is not None
+            self._events.append(PongReceived(self._pings.rtt_ns))
+            if is_first:
+                self._ping(now_ns)
             return
-        is_first = self._rtt_ns is None
-        self._rtt_ns = now_ns - sent_ns
-        self._events.append(PongReceived(self._rtt_ns))
-        if is_first:
-            self._ping(now_ns)
+        code, problem = ErrorCode.CONFLICT, "pong without a ping"
+        if self._pings.is_unanswered:
+            code, problem = ErrorCode.BAD_MESSAGE, "pong names another message than the ping"
+        self._violated(code, problem, now_ns, message_type="pong", seq=message.seq, is_fatal=False)
 
     def _paused_by_server(self, message: ServerMessage, now_ns: int) -> None:
         self._arbitrate("pause", now_ns)
@@ -535,11 +501,9 @@ class ClientSession(Session):
     def _expired(self, name: str, now_ns: int) -> None:
         if self.state not in CLIENT_TIMEOUTS[name]:
             return
-        if name == "pong" and not self._pings:
-            # After a stall the schedule starts anew: a ping needs its time to be answered.
-            due_ns = self._ping_due_ns + self._timers.ping_ns
-            self._ping_due_ns = due_ns if due_ns > now_ns else now_ns + self._timers.ping_ns
-            self._deadlines["pong"] = self._ping_due_ns
+        if name == "pong" and not self._pings.is_unanswered:
+            self._pings.schedule_next(now_ns)
+            self._deadlines["pong"] = self._pings.due_ns
             self._ping(now_ns)
             return
         self._timed_out = self._timed_out or name
@@ -558,9 +522,10 @@ class ClientSession(Session):
         self._violated(ErrorCode.TIMEOUT, f"no {expected} in time", now_ns, message_type=expected)
 
     def _ping(self, now_ns: int) -> None:
-        rtt = None if self._rtt_ns is None else Duration(self._rtt_ns)
+        rtt_ns = self._pings.rtt_ns
+        rtt = None if rtt_ns is None else Duration(rtt_ns)
         self._send("ping", PingParameters(rtt=rtt), now_ns)
-        self._pings[self._sequence.sent] = now_ns
+        self._pings.sent(self._sequence.sent, now_ns)
 
     # What is to be written
 
