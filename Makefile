@@ -19,6 +19,7 @@ BIN := $(VENV)/bin
 PEERS := .peers/pipecat
 PIP_INSTALL := -m pip --disable-pip-version-check --quiet install
 export PIP_DEFAULT_TIMEOUT ?= 60
+export NO_MKDOCS_2_WARNING = 1
 
 # Which extras of pyproject.toml a group of targets needs.
 EXTRAS_demo := speed,plots
@@ -62,6 +63,7 @@ types: $(VENV)/.with-lint
 docs: $(VENV)/.with-docs
 	$(BIN)/python docs/generate.py --check
 	$(BIN)/mkdocs build --strict --quiet
+	$(BIN)/python docs/offline.py site
 
 docs-write: $(VENV)/.with-docs
 	$(BIN)/python docs/generate.py --write

@@ -1,0 +1,82 @@
+"""Writes the pages and drawings that come from the code, or checks that they are fresh.
+
+Usage: generate.py --write | --check
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from click.testing import CliRunner
+from diagrams import DIAGRAMS
+
+from openaudiohook.cli import COMMANDS, main
+
+__all__ = ["GENERATED", "stale"]
+
+DOCS = Path(__file__).resolve().parent
+COLUMNS = 88
+
+
+def help_of(*arguments: str) -> str:
+    """What a command prints for `--help`, on a terminal of fixed width."""
+    result = CliRunner().invoke(
+        main,
+        [*arguments, "--help"],
+        prog_name="openaudiohook",
+        terminal_width=COLUMNS,
+        catch_exceptions=False,
+    )
+    if result.exit_code != 0:
+        raise SystemExit(f"openaudiohook {' '.join(arguments)} --help: {result.output.strip()}")
+    return result.output.strip()
+
+
+def cli_page() -> str:
+    """The reference of the command line."""
+    parts = [
+        "# Command line",
+        "Exit statuses are explained under [Errors](errors.md#exit-statuses-of-the-command-line).",
+        f"```text\n{help_of()}\n```",
+    ]
+    for name, command in COMMANDS.items():
+        parts += [f"## {name}", command.summary, f"```text\n{help_of(name)}\n```"]
+    parts.append("Independent, not affiliated with or endorsed by Genesys.")
+    return "\n\n".join(parts) + "\n"
+
+
+GENERATED: dict[Path, Callable[[], str]] = {
+    DOCS / "reference" / "cli.md": cli_page,
+    **{DOCS / "images" / name: drawing for name, drawing in DIAGRAMS.items()},
+}
+"""Every generated file, and what makes it."""
+
+
+def stale() -> list[str]:
+    """The generated files that differ from what the code would make now."""
+    return [
+        str(path.relative_to(DOCS.parent))
+        for path, make in GENERATED.items()
+        if not path.is_file() or path.read_text(encoding="utf-8") != make()
+    ]
+
+
+def run(arguments: list[str]) -> int:
+    """Do what the command line asks."""
+    if arguments == ["--write"]:
+        for path, make in GENERATED.items():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(make(), encoding="utf-8")
+        return 0
+    if arguments == ["--check"]:
+        for name in stale():
+            print(f"{name} is stale: `make docs-write`, look at the difference, commit it")
+        return 1 if stale() else 0
+    print(__doc__)
+    return 2
+
+
+if __name__ == "__main__":
+    sys.exit(run(sys.argv[1:]))
