@@ -153,6 +153,11 @@ class ByHand:
         self.session.receive_closed(code, self.now_ns)
         return self.read()
 
+    def unread_events(self) -> list[SessionEvent]:
+        """Look at the events since the last `new_events`, and leave them there."""
+        self.events += self.session.events()
+        return list(self.events)
+
     def new_events(self) -> list[SessionEvent]:
         """Take the events since the last call."""
         self.events += self.session.events()

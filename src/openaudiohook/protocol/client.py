@@ -172,9 +172,9 @@ class ClientSession(Session):
             raise LocalProtocolError(
                 f"customConfig is {size} bytes; at most {MAX_CUSTOM_CONFIG_BYTES} are allowed"
             )
+        self._send("open", parameters, now_ns, position=position)
         self.position = position
         self._offered = parameters.media
-        self._send("open", parameters, now_ns)
         self.state = CLIENT_AFTER["open"]
         self._deadlines["open"] = now_ns + self._timers.open_ns
 
@@ -189,11 +189,14 @@ class ClientSession(Session):
             discard: samples that are not offered after all; 0 sends no `discarded`.
         """
         self._require("begin")
-        if self._has_begun:
-            raise LocalProtocolError("begin() was called before")
+        if self._has_begun or discard < 0:
+            problem = "was called before" if self._has_begun else "cannot discard less than nothing"
+            raise LocalProtocolError(f"begin() {problem}")
         self._has_begun = True
-        if discard:
+        if discard and self._pauses.since is None:
             self._gap("discarded", discard, now_ns)
+        else:  # A pause that was confirmed already covers it.
+            self.position += discard
         if self._pauses.holds and self._pauses.since is None:
             self._say_paused(now_ns)
 
@@ -225,6 +228,8 @@ class ClientSession(Session):
         self._require("drop_audio")
         if self.is_flowing:
             raise LocalProtocolError("drop_audio() is for pauses; a gap needs discard()")
+        if samples < 0:
+            raise LocalProtocolError("drop_audio() cannot go back")
         self.position += samples
 
     def discard(self, samples: int, now_ns: int) -> None:
@@ -243,8 +248,14 @@ class ClientSession(Session):
         self._pause_by_client("client resume", now_ns)
 
     def update(self, language: str, now_ns: int) -> None:
-        """Tell the media language from here on (protocol section 5.3)."""
+        """Tell the media language from here on (protocol section 5.3).
+
+        Raises:
+            LocalProtocolError: not while open, or it is no language code.
+        """
         self._require("update")
+        if not is_language_code(language):
+            raise LocalProtocolError("update() needs a language code, for example en-US")
         self._send("update", UpdateParameters(language=language), now_ns)
 
     def close(self, now_ns: int, *, reason: CloseReason = CloseReason.END) -> None:
@@ -255,8 +266,8 @@ class ClientSession(Session):
     def fail(self, code: ErrorCode, message: str, now_ns: int) -> None:
         """Report a failure of our own with `error`, and end the session."""
         self._require("fail")
-        self.state = CLIENT_AFTER["fail"]
         self._send("error", ErrorParameters(code=code, message=message), now_ns)
+        self.state = CLIENT_AFTER["fail"]
         self._start_closing(CloseReason.ERROR, now_ns)
 
     def _require(self, intent: str) -> None:
@@ -273,7 +284,7 @@ class ClientSession(Session):
 
     def _arbitrate(self, trigger: Trigger, now_ns: int) -> None:
         answer = self._pauses.apply(trigger)
-        if not self._has_begun and trigger.startswith("client"):
+        if not self._has_begun and self._pauses.since is None and trigger.startswith("client"):
             return  # begin() says it.
         if answer == "paused":
             self._say_paused(now_ns)
@@ -337,8 +348,9 @@ class ClientSession(Session):
                 seq=message.seq, acknowledged=message.clientseq, message_type=message.type
             )
         except RemoteProtocolError as error:
+            is_awaited = "closed" in CLIENT_RECEIVED[self.state]
             self._unreadable(error, now_ns)
-            if message.type != "closed":
+            if message.type != "closed" or not is_awaited:
                 return
             # A wrong number is reported, and still it is the end.
         if not self._is_within_limits(message, now_ns):
@@ -535,13 +547,15 @@ class ClientSession(Session):
         self._outgoing.clear()
         return outgoing
 
-    def _send(self, message_type: str, parameters: Parameters, now_ns: int) -> None:
+    def _send(
+        self, message_type: str, parameters: Parameters, now_ns: int, *, position: int | None = None
+    ) -> None:
         message = ClientMessage(
             id=self.session_id,
             type=message_type,
             seq=self._sequence.sent + 1,
             serverseq=self._sequence.received,
-            position=Duration(samples_to_ns(self.position)),
+            position=Duration(samples_to_ns(self.position if position is None else position)),
             parameters=parameters,
         )
         data = encode_message(message)

@@ -39,6 +39,7 @@ __all__ = [
     "UnknownParameters",
     "UpdateParameters",
     "Uuid",
+    "is_language_code",
 ]
 
 # Any RFC 4122 shape is accepted; fresh ids are version 4 (protocol section 4.3).
@@ -50,6 +51,15 @@ Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 LanguageCode = Annotated[
     str, msgspec.Meta(pattern=r"^[A-Za-z]{2,8}(?:-[A-Za-z0-9]{1,8})*\Z", max_length=64)
 ]
+
+
+def is_language_code(text: str) -> bool:
+    """Tell whether a text has the shape of a language code."""
+    try:
+        msgspec.convert(text, LanguageCode)
+    except msgspec.ValidationError:
+        return False
+    return True
 
 
 class Parameters(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):

@@ -55,6 +55,7 @@ from openaudiohook.protocol.messages import (
     ReconnectParameters,
     ServerMessage,
     UpdateParameters,
+    is_language_code,
 )
 from openaudiohook.protocol.trace import Trace
 from openaudiohook.protocol.types import (
@@ -188,7 +189,7 @@ class ServerSession(Session):
         )
 
     def _receive(self, message: ClientMessage, now_ns: int) -> None:  # type: ignore[override]
-        ignores = self.state in _ONLY_CLOSE_COUNTS
+        ignores = self._disconnect_sent or self.state in _ONLY_CLOSE_COUNTS
         try:
             if message.id.lower() != self.session_id.lower():
                 raise RemoteProtocolError(
@@ -353,6 +354,8 @@ class ServerSession(Session):
         if discard_to is not None and discard_to < 0:
             raise LocalProtocolError(f"discard_to is a position, not {discard_to}")
         languages = supported_languages if self._asks_languages else None
+        if not all(is_language_code(language) for language in languages or ()):
+            raise LocalProtocolError("supported_languages are language codes, for example en-US")
         paused = start_paused or self._pause_wanted
         parameters = OpenedParameters(
             media=() if media is None else (media,),
