@@ -98,5 +98,5 @@ def blame(error: AudioHookError) -> str:
     return "us"
 
 
-keys: KeyStore = InMemoryKeys([])
+keys: KeyStore = InMemoryKeys([], decoy=bytes(32))
 assert_type(openaudiohook.__version__, str)

@@ -185,21 +185,27 @@ class Consumer(Protocol):
 
     async def open(self, session: SessionInfo, reply: Reply) -> None:
         """Get ready. Until this returns, at most 10 s of audio are kept; then comes `discarded`."""
+        return
 
     def audio(self, frame: AudioFrame) -> None:
         """Take a frame. It is shared by all consumers and may be kept."""
+        return
 
     def paused(self, position: int) -> None:
         """No audio from `position` until `resumed`. May repeat."""
+        return
 
     def resumed(self, start: int, discarded: int) -> None:
         """Audio goes on; `discarded` samples from `start` on were never sent, maybe none."""
+        return
 
     def discarded(self, start: int, discarded: int) -> None:
         """A gap that is no pause: `discarded` samples from `start` on will not come."""
+        return
 
     def updated(self, language: str | None, position: int) -> None:
         """The media language from `position` on; None where the client named none."""
+        return
 
     async def close(self, reason: str) -> None:
         """Finish; the last chance to reply, bounded by the close budget.
@@ -211,6 +217,7 @@ class Consumer(Protocol):
                 `lost` where the connection ended without one; `shutdown` where the service had
                 to; `over-budget` or `failed` where only this consumer's part is over.
         """
+        return
 
 
 class ConsumerFactory(Protocol):
