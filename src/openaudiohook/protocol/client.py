@@ -52,6 +52,7 @@ from openaudiohook.protocol.messages import (
     ReconnectParameters,
     ServerMessage,
     UpdateParameters,
+    is_language_code,
 )
 from openaudiohook.protocol.trace import Trace
 from openaudiohook.protocol.types import (
