@@ -28,10 +28,12 @@ def outcomes(junit: Path) -> Iterator[Outcome]:
         name = case.get("name", "")
         file, classname = case.get("file"), case.get("classname", "")
         module = file.removesuffix(".py").replace("/", ".") if file else classname
+        if name == module:  # a module that was skipped as a whole
+            name = ""
         inner = classname.removeprefix(module).removeprefix(".").replace(".", "::")
         test = "::".join(part for part in (file or classname, inner, name) if part)
         skipped = case.find("skipped")
-        yield Outcome(test, None if skipped is None else skipped.get("message", "no reason"))
+        yield Outcome(test, None if skipped is None else skipped.text or skipped.get("message"))
 
 
 def allowed_skips(lines: Iterable[str]) -> list[str]:
