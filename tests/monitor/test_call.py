@@ -47,6 +47,7 @@ class Bytes:
 
     def __init__(self, *channels: bytes, fails_at: int | None = None) -> None:
         self.channels = len(channels)
+        self.samples = len(channels[0])
         self.is_closed = False
         self._audio = channels
         self._position = 0

@@ -17,6 +17,7 @@ from openaudiohook.monitor.scenario import (
     Scenario,
     SecureFlow,
     Transfer,
+    expected_samples,
     load_scenario,
     single_play,
 )
@@ -289,3 +290,14 @@ def test_a_single_source_is_monitored_from_call_entry() -> None:
         Monitoring(at=0, on=True, by=SwitchedBy.FLOW),
         Play(at=0, source=tone, channel="internal"),
     )
+
+
+def test_a_calls_length_is_expected_from_its_hangup_or_else_from_what_plays(
+    load: Callable[[str], Scenario],
+) -> None:
+    assert expected_samples(single_play(Tone(samples=80))) == 80
+    assert expected_samples(load(PLAY)) == 800
+    late = PLAY + '[[step]]\nat = 1\nplay = "both.wav"\n'
+    assert expected_samples(load(late)) == 8800
+    assert expected_samples(load(PLAY + '[[step]]\nat = 3\nlanguage = "de"\n')) == 24000
+    assert expected_samples(load(PLAY + "[[step]]\nat = 0.05\nhangup = true\n")) == 400

@@ -33,6 +33,7 @@ __all__ = [
     "SecureFlow",
     "Step",
     "Transfer",
+    "expected_samples",
     "load_scenario",
     "single_play",
 ]
@@ -132,6 +133,25 @@ def single_play(
     on = Monitoring(at=0, on=True, by=SwitchedBy.FLOW)
     play = Play(at=0, source=source, channel=channel)
     return Scenario(steps=(on, play), language=language)
+
+
+def expected_samples(scenario: Scenario) -> int:
+    """Return about how long the call will be, in samples from call entry.
+
+    Raises:
+        MediaError: a file that is to be played cannot be.
+        OSError: it cannot be read.
+    """
+    end = 0
+    for step in scenario.steps:
+        end = max(end, step.at)
+        if isinstance(step, Hangup):
+            return step.at
+        if isinstance(step, Play):
+            source = step.source.open()
+            source.close()
+            end = max(end, step.at + source.samples)
+    return end
 
 
 def load_scenario(path: Path) -> Scenario:

@@ -17,6 +17,10 @@ class Source(Protocol):
     def channels(self) -> int:
         """How many channels it has; of two the first is external."""
 
+    @property
+    def samples(self) -> int:
+        """About how long it is; exact unless it is resampled."""
+
     def read(self, samples: int) -> tuple[bytes, ...]:
         """Return the next samples as mu-law, one `bytes` a channel, all of one length.
 

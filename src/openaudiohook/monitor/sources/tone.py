@@ -35,13 +35,13 @@ class ToneSource:
 
     def __init__(self, samples: int, *, channels: int) -> None:
         self.channels = channels
+        self.samples = samples
         self._position = 0
-        self._end = samples
 
     def read(self, samples: int) -> tuple[bytes, ...]:
         """Return the next samples as mu-law, one `bytes` a channel."""
         start = self._position
-        samples = min(samples, self._end - start)
+        samples = min(samples, self.samples - start)
         self._position += samples
         pitches = (EXTERNAL_HZ, INTERNAL_HZ)[: self.channels]
         return tuple(tone.block(start, samples, hz=hz) for hz in pitches)

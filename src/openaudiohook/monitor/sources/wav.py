@@ -46,6 +46,7 @@ class WavSource:
 
     Attributes:
         channels: one or two.
+        samples: how long it is at 8 kHz; about that where it is resampled.
     """
 
     def __init__(self, path: Path, *, name: str) -> None:
@@ -64,6 +65,7 @@ class WavSource:
             self._file.close()
             raise
         self.channels = info.channels
+        self.samples = info.samples * RATE // info.rate
         self._chunk = int(info.rate * _CHUNK_S)
         self._waiting: list[bytes] = [b""] * self.channels
         self._is_drained = False

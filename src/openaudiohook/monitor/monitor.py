@@ -1,0 +1,364 @@
+"""The Monitor: runs calls on one media clock, and streams each to its endpoints in parallel."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import ssl as tls
+import time
+import uuid
+from collections.abc import Callable, Collection, Sequence
+from fractions import Fraction
+from typing import Final
+
+from openaudiohook.audio import RATE
+from openaudiohook.exceptions import ConfigurationError
+from openaudiohook.fanout.account import settle
+from openaudiohook.fanout.clock import MediaClock
+from openaudiohook.fanout.endpoint import (
+    CallDetails,
+    Endpoint,
+    EndpointConfig,
+    EndpointReport,
+    EndpointState,
+    RetryPolicy,
+)
+from openaudiohook.fanout.engine import MAX_FRAME_SAMPLES, Fanout
+from openaudiohook.monitor.call import Call
+from openaudiohook.monitor.integrations import require_count
+from openaudiohook.monitor.metering import FREE_PAUSES
+from openaudiohook.monitor.report import CallReport
+from openaudiohook.monitor.scenario import Scenario
+from openaudiohook.protocol.client import ClientTimers
+from openaudiohook.protocol.events import SessionEvent
+from openaudiohook.protocol.media import NS_PER_SAMPLE
+from openaudiohook.protocol.messages import Participant
+from openaudiohook.protocol.trace import Trace, TraceRecord
+from openaudiohook.protocol.types import NIL_UUID, PauseCause
+
+__all__ = ["EventListener", "Monitor", "RunningCall", "TraceListener"]
+
+EventListener = Callable[[Endpoint, SessionEvent], None]
+TraceListener = Callable[[TraceRecord], None]
+
+_HISTORY_SAMPLES: Final = 30 * RATE
+_CATCH_UP_SAMPLES: Final = 20 * RATE
+_MAX_HISTORY_SAMPLES: Final = 3600 * RATE  # a call that is run very fast keeps no more
+_PHASE_STEP: Final = RATE // 100  # one tick of the clock
+
+
+class Monitor:
+    """The platform's side: starts calls and streams them. Needs a running event loop.
+
+    Args:
+        organization_id: the organisation whose calls these are; a random one where it is None.
+        free_pauses: the causes whose time is not charged.
+        timers: how long sessions wait.
+        retry: when an endpoint that did not open is tried again.
+        ssl: TLS settings for `wss://`; None for the system's.
+        clock: the media clock, shared by all calls of the process.
+        now_ns: the monotonic clock.
+        new_id: makes the UUIDs of sessions and conversations.
+    """
+
+    def __init__(
+        self,
+        *,
+        organization_id: str | None = None,
+        free_pauses: Collection[PauseCause] = FREE_PAUSES,
+        timers: ClientTimers | None = None,
+        retry: RetryPolicy | None = None,
+        ssl: tls.SSLContext | None = None,
+        clock: MediaClock | None = None,
+        now_ns: Callable[[], int] = time.monotonic_ns,
+        new_id: Callable[[], str] = lambda: str(uuid.uuid4()),
+    ) -> None:
+        self.organization_id = organization_id or new_id()
+        self.free_pauses = free_pauses
+        self.timers = timers
+        self.retry = retry
+        self.ssl = ssl
+        self.now_ns = now_ns
+        self.new_id = new_id
+        self.clock = clock or MediaClock(now_ns=now_ns)
+        self._calls = 0
+
+    def start(
+        self,
+        scenario: Scenario,
+        endpoints: Sequence[EndpointConfig],
+        *,
+        conversation_id: str | None = None,
+        speed: Fraction | int = 1,
+        frame_samples: int = RATE // 10,
+        on_event: EventListener | None = None,
+        on_trace: TraceListener | None = None,
+    ) -> RunningCall:
+        """Begin a call; it runs by itself from here on. Await `finished()` of what is returned.
+
+        Args:
+            scenario: what happens on it.
+            endpoints: where it is streamed to, one to five.
+            conversation_id: a fresh UUID where it is None.
+            speed: how many times faster than real time call time runs.
+            frame_samples: how much audio goes in one message.
+            on_event: told of everything an endpoint's session reports.
+            on_trace: given every record of every session's trace.
+
+        Raises:
+            ConfigurationError: the call may not be monitored, or not like that.
+        """
+        require_count(len(endpoints))
+        if conversation_id == NIL_UUID:
+            raise ConfigurationError(
+                "the conversation id of zeros means a connection probe; give a call another one"
+            )
+        if speed <= 0 or not 1 <= frame_samples <= MAX_FRAME_SAMPLES:
+            raise ConfigurationError(
+                f"a call runs at a speed above 0, in frames of 1 to {MAX_FRAME_SAMPLES} samples; "
+                f"not at {speed}, in frames of {frame_samples}"
+            )
+        self._calls += 1
+        return RunningCall(
+            self,
+            scenario,
+            tuple(endpoints),
+            conversation_id=conversation_id or self.new_id(),
+            speed=Fraction(speed),
+            frame_samples=frame_samples,
+            phase_samples=(self._calls - 1) * _PHASE_STEP % frame_samples,
+            on_event=on_event,
+            on_trace=on_trace,
+        )
+
+    async def run(
+        self,
+        scenario: Scenario,
+        endpoints: Sequence[EndpointConfig],
+        *,
+        conversation_id: str | None = None,
+        speed: Fraction | int = 1,
+        frame_samples: int = RATE // 10,
+    ) -> CallReport:
+        """Run a call from entry to end, and report. The arguments are those of `start`."""
+        running = self.start(
+            scenario,
+            endpoints,
+            conversation_id=conversation_id,
+            speed=speed,
+            frame_samples=frame_samples,
+        )
+        return await running.finished()
+
+
+class RunningCall:
+    """A call that runs. Made by `Monitor.start`.
+
+    Attributes:
+        call: the call, for whoever switches or pauses it from outside.
+        conversation_id: its conversation.
+        endpoints: its endpoints; none before it is monitored.
+    """
+
+    def __init__(
+        self,
+        monitor: Monitor,
+        scenario: Scenario,
+        configs: tuple[EndpointConfig, ...],
+        *,
+        conversation_id: str,
+        speed: Fraction,
+        frame_samples: int,
+        phase_samples: int,
+        on_event: EventListener | None,
+        on_trace: TraceListener | None,
+    ) -> None:
+        self.conversation_id = conversation_id
+        self.endpoints: tuple[Endpoint, ...] = ()
+        self._monitor = monitor
+        self._scenario = scenario
+        self._configs = configs
+        self._speed = speed
+        self._frame_samples = frame_samples
+        self._phase_samples = phase_samples
+        self._on_event = on_event
+        self._on_trace = on_trace
+        self._traces: list[Trace] = []
+        self._tasks: list[asyncio.Task[EndpointReport]] = []
+        self._is_over = asyncio.Event()
+        self._was_interrupted = False
+        self._fault: Exception | None = None
+        self.call = Call(scenario, new_fanout=self._new_fanout, on_monitored=self._connect)
+        self._began_ns = monitor.now_ns()
+        monitor.clock.add(self._tick, on_fault=self._fail)
+        self._tick(self._began_ns)
+
+    async def finished(self) -> CallReport:
+        """Wait until the call is over and every endpoint has ended, and report.
+
+        Cancelling it ends the call at once; its connections are dropped.
+        """
+        try:
+            await self._is_over.wait()
+            if self._tasks:
+                await asyncio.wait(self._tasks)
+        finally:
+            self._monitor.clock.remove(self._tick)
+            self.call.close()
+            for task in self._tasks:
+                task.cancel()
+            results = await asyncio.gather(*self._tasks, return_exceptions=True)
+            self._write_traces()
+        if self._fault is not None:
+            raise self._fault
+        for result in results:
+            if isinstance(result, BaseException):
+                raise result
+        return self._report()
+
+    def hang_up(self) -> None:
+        """End the call now: what was said is delivered, and every session closed in good order.
+
+        An endpoint that has not opened yet gives up.
+        """
+        if not self.call.is_over:
+            self._was_interrupted = True
+        self._end()
+        for endpoint in self.endpoints:
+            endpoint.stop()
+
+    # What the clock does ----------------------------------------------------------------
+
+    def _tick(self, now_ns: int) -> None:
+        call = self.call
+        if not self._is_over.is_set():
+            call.advance(self._due(now_ns), now_ns)
+            if call.is_over:
+                self._is_over.set()
+        if call.fanout is not None:
+            call.fanout.tick(now_ns)
+        if self._traces:
+            self._write_traces()
+
+    def _due(self, now_ns: int) -> int:
+        """How far the call is to be played: only whole frames once it is monitored."""
+        speed = self._speed
+        elapsed_ns = now_ns - self._began_ns
+        due = elapsed_ns * speed.numerator // (speed.denominator * NS_PER_SAMPLE)
+        start = self.call.monitored_from
+        if start is not None:
+            due -= (due - start - self._phase_samples) % self._frame_samples
+        return due
+
+    def _fail(self, error: Exception) -> None:
+        """A mistake of our own: let go of everything, and let `finished()` tell."""
+        self._fault = error
+        self.call.is_over = True
+        for task in self._tasks:
+            task.cancel()
+        self._is_over.set()
+
+    def _end(self) -> None:
+        self.call.hang_up(self._monitor.now_ns())
+        self._is_over.set()
+
+    # What monitoring does ---------------------------------------------------------------
+
+    def _new_fanout(self) -> Fanout:
+        # History is there to bridge wall time; a fast call needs more of it for the same time.
+        pace = max(Fraction(1), self._speed)
+        return Fanout(
+            frame_samples=self._frame_samples,
+            speed=self._speed,
+            ring_samples=min(int(_HISTORY_SAMPLES * pace), _MAX_HISTORY_SAMPLES),
+            catch_up_samples=min(int(_CATCH_UP_SAMPLES * pace), _MAX_HISTORY_SAMPLES),
+            phase_samples=self._phase_samples,
+        )
+
+    def _connect(self, fanout: Fanout) -> None:
+        """Monitoring began: dial every endpoint, each on its own."""
+        monitor = self._monitor
+        details = CallDetails(
+            organization_id=monitor.organization_id,
+            conversation_id=self.conversation_id,
+            participant=Participant(
+                id=monitor.new_id(), ani=self._scenario.ani, ani_name="", dnis=self._scenario.dnis
+            ),
+            language=self.call.language,
+        )
+        self.endpoints = tuple(self._endpoint(config, fanout, details) for config in self._configs)
+        for endpoint in self.endpoints:
+            task = asyncio.create_task(endpoint.run(), name=f"endpoint {endpoint.config.name}")
+            task.add_done_callback(self._ended)
+            self._tasks.append(task)
+
+    def _endpoint(self, config: EndpointConfig, fanout: Fanout, details: CallDetails) -> Endpoint:
+        monitor = self._monitor
+        session_id = monitor.new_id()
+        trace = None
+        if self._on_trace is not None:
+            trace = Trace(session_id=session_id)
+            self._traces.append(trace)
+        return Endpoint(
+            config,
+            call=fanout,
+            details=details,
+            session_id=session_id,
+            correlation_id=monitor.new_id(),
+            retry=monitor.retry,
+            timers=monitor.timers,
+            ssl=monitor.ssl,
+            trace=trace,
+            on_event=self._on_event,
+            now_ns=monitor.now_ns,
+        )
+
+    def _ended(self, task: asyncio.Task[EndpointReport]) -> None:
+        """One endpoint is done; a call that nobody listens to any more is hung up."""
+        if all(task.done() for task in self._tasks) and not self.call.is_over:
+            self._end()
+
+    def _write_traces(self) -> None:
+        if self._on_trace is not None:
+            for trace in self._traces:
+                for record in trace.drain():
+                    self._on_trace(record)
+
+    def _report(self) -> CallReport:
+        call = self.call
+        reports = tuple(endpoint.report() for endpoint in self.endpoints)
+        return CallReport(
+            conversation_id=self.conversation_id,
+            call_samples=call.monitored_samples,
+            monitored_from=call.monitored_from,
+            secure_spans=call.secure_spans,
+            endpoints=reports or tuple(_never_connected(config) for config in self._configs),
+            free_pauses=self._monitor.free_pauses,
+            problems=tuple(call.problems),
+            was_interrupted=self._was_interrupted,
+        )
+
+
+def _never_connected(config: EndpointConfig) -> EndpointReport:
+    """Report of an endpoint of a call that was never monitored: nothing was to be done."""
+    return EndpointReport(
+        name=config.name,
+        uri=config.uri,
+        session_id=NIL_UUID,
+        state=EndpointState.COMPLETED,
+        error=None,
+        http_status=None,
+        attempts=0,
+        open_ns=None,
+        rtt_ns=None,
+        media=None,
+        account=settle(
+            call_length=0,
+            intervals=[],
+            skipped=[],
+            end=0,
+            sent=0,
+            sent_sha256=hashlib.sha256(b"").hexdigest(),
+            opened_at=None,
+        ),
+    )
