@@ -91,10 +91,12 @@ def test_v5_verifies() -> None:
         ("x-api-key", "demo-key_01"),
         (
             "signature-input",
-            'sig1=("audiohook-session-id" "@authority" "x-api-key" "@request-target" '
-            '"audiohook-organization-id" "audiohook-correlation-id");created=1700000000;'
-            'expires=1700000030;keyid="demo-key_01";alg="hmac-sha256";'
-            'nonce="AAECAwQFBgcICQoLDA0ODw=="',
+            (
+                'sig1=("audiohook-session-id" "@authority" "x-api-key" "@request-target" '
+                '"audiohook-organization-id" "audiohook-correlation-id");created=1700000000;'
+                'expires=1700000030;keyid="demo-key_01";alg="hmac-sha256";'
+                'nonce="AAECAwQFBgcICQoLDA0ODw=="'
+            ),
         ),
         ("signature", "sig1=:b2+pqvRL6fW5vEk2vWi95ysrX6cEzxKSKZHFeC+Uj+o=:"),
     )

@@ -20,6 +20,7 @@ from openaudiohook.auth.components import (
     SESSION_ID,
     X_API_KEY,
     SignedRequest,
+    canonical_authority,
     component_value,
 )
 from openaudiohook.auth.forwarding import forwarded_host
@@ -140,6 +141,7 @@ def _known_hosts(evidence: Evidence) -> list[str]:
     hosts = [
         component_value(evidence.dialled, "@authority"),
         component_value(evidence.request, "@authority"),
+        canonical_authority(evidence.request.header("host") or "", evidence.request.scheme),
         forwarded_host(evidence.request, "x-forwarded-host"),
         forwarded_host(evidence.request, "forwarded"),
         evidence.request.header("x-original-host"),

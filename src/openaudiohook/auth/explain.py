@@ -218,12 +218,12 @@ def _judge(
 
 
 _REMEDIES = {
+    "unknown signature parameter": "Leave that parameter out.",
     "expired": "Sign each request anew and set the clocks right; for a request captured "
     "earlier, give the time it arrived (--now).",
     "not valid yet": "Set the clocks of both machines right, or give the time the request "
     "arrived (--now).",
     "nonce": "Put at least 16 random octets into each nonce, in base64.",
-    "unknown signature parameter": "Leave that parameter out.",
     "does not cover": "Cover all six components: @request-target, @authority, the three ids "
     "and x-api-key.",
     "not in the request": "Send the header, or leave it out of Signature-Input.",

@@ -97,7 +97,7 @@ def _try(
     shape: Shape = well_formed
     for _, change in causes:
         values.update(change.values)
-        secret = evidence.secret if change.secret is None else change.secret
+        secret = secret if change.secret is None else change.secret
         shape = change.shape or shape
     base = shape(
         [(name, values.get(name, value)) for name, value in lines], evidence.signature.text
