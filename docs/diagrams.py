@@ -136,16 +136,6 @@ def edges(role: Role) -> list[Edge]:
     return [Edge(*pair, tuple(sorted(found))) for pair, found in sorted(causes.items())]
 
 
-def stays(role: Role, state: str) -> str:
-    """What a state takes without leaving it."""
-    found = sorted(
-        cause.removeprefix("< ")
-        for before, after, cause in changes(role)
-        if before == after == state and cause.startswith("< ")
-    )
-    return ", ".join(found)
-
-
 class Box(NamedTuple):
     """A rectangle with a name."""
 
@@ -201,13 +191,12 @@ def draw(role: Role) -> str:
         labels.append(label(edge.causes, x, y))
     for state in role.places:
         box = boxes[state]
-        (cx, cy), kept = box.centre, stays(role, state)
+        cx, cy = box.centre
         shapes.append(
             f'<g><rect x="{box.x}" y="{box.y}" width="{box.width}" height="{box.height}" '
             f'rx="6" class="state"/>'
             f'<text x="{cx}" y="{cy + 5}" class="name">{state.replace("_", " ")}</text>'
-            + (f"<title>stays on: {escape(kept)}</title>" if kept else "")
-            + "</g>"
+            "</g>"
         )
     width = max(box.x + box.width for box in boxes.values()) + MARGIN
     height = max(box.y + box.height for box in boxes.values()) + MARGIN

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from click.testing import CliRunner
-from diagrams import DIAGRAMS
+from diagrams import CLIENT, DIAGRAMS, SERVER, Role
 
 from openaudiohook.cli import COMMANDS, main
 
@@ -47,8 +47,42 @@ def cli_page() -> str:
     return "\n\n".join(parts) + "\n"
 
 
+def states_page() -> str:
+    """The tables of both machines, one row a state."""
+    parts = [
+        "# States",
+        (
+            "What each end takes, ignores and may do in each state; drawn in"
+            " [The life of a session](../topics/session-lifecycle.md). A message that stands in neither"
+            " column is a violation. Unknown message types are ignored in every state."
+        ),
+    ]
+    for role in (SERVER, CLIENT):
+        parts += [f"## {role.title}", "\n".join(state_rows(role))]
+    return "\n\n".join(parts) + "\n"
+
+
+def state_rows(role: Role) -> list[str]:
+    """The table of one role."""
+    rows = ["| state | takes | ignores | we may |", "| --- | --- | --- | --- |"]
+    for state, cells in role.received.items():
+        takes = [
+            f"`{message}`" if after == state else f"`{message}` → {after}"
+            for message, after in sorted(cells.items())
+        ]
+        ignores = [f"`{message}`" for message in sorted(role.ignored[state])]
+        if set(role.ignored[state]) == role.messages:
+            ignores = ["everything"]
+        may = [f"`{intent}`" for intent, states in sorted(role.intents.items()) if state in states]
+        rows.append(
+            "| " + " | ".join([f"**{state}**", *map(", ".join, (takes, ignores, may))]) + " |"
+        )
+    return rows
+
+
 GENERATED: dict[Path, Callable[[], str]] = {
     DOCS / "reference" / "cli.md": cli_page,
+    DOCS / "reference" / "states.md": states_page,
     **{DOCS / "images" / name: drawing for name, drawing in DIAGRAMS.items()},
 }
 """Every generated file, and what makes it."""
