@@ -53,8 +53,8 @@ def states_page() -> str:
         "# States",
         (
             "What each end takes, ignores and may do in each state; drawn in"
-            " [The life of a session](../topics/session-lifecycle.md). A message that stands in neither"
-            " column is a violation. Unknown message types are ignored in every state."
+            " [The life of a session](../topics/session-lifecycle.md). A message that stands in"
+            " neither column is a violation. Unknown message types are ignored in every state."
         ),
     ]
     for role in (SERVER, CLIENT):

@@ -40,7 +40,7 @@ COMMANDS: Final[dict[str, _Command]] = {
     ),
     "call": _Command(
         "openaudiohook.cli.call:call",
-        "Be the platform for one call and stream it to up to five services.",
+        "Be the platform for one call and stream it to up to five services at once.",
     ),
     "sign": _Command(
         "openaudiohook.cli.sign:sign",
