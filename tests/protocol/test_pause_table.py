@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from tests.support.by_hand import HandServer, Item, client_in, kinds, server_in
+from tests.support.wire import seconds
 
 from openaudiohook.exceptions import LocalProtocolError
 from openaudiohook.protocol.events import (
@@ -19,8 +21,6 @@ from openaudiohook.protocol.events import (
 )
 from openaudiohook.protocol.types import ClientState, ServerState
 from openaudiohook.testing.assertions import assert_tiles, events_of, the_event
-from tests.support.by_hand import HandServer, Item, client_in, kinds, server_in
-from tests.support.wire import seconds
 
 pytestmark = pytest.mark.unit
 

@@ -84,7 +84,12 @@ class Outbox:
         self._closed = True
 
     def silence(self) -> None:
-        """Drop what is not control: after an error there is nothing more to tell."""
+        """Drop all that waits but the message queued last: the `disconnect` of an error.
+
+        Answers that wait for pacing would hold it back, and nobody needs them any more.
+        """
+        while len(self._control) > 1:
+            self._control.popleft()
         self._entities.clear()
         self._pause = None
 
