@@ -95,14 +95,15 @@ def imports(name: str, tree: ast.Module, known: Mapping[str, object]) -> Iterato
     package = [ROOT] if name == FACADE else [ROOT, *name.split(".")]
     if not is_package:
         package = package[:-1]
-    within_function = {
+    not_run_on_import = {
         id(inner)
-        for function in ast.walk(tree)
-        if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef)
-        for inner in ast.walk(function)
+        for outer in ast.walk(tree)
+        if isinstance(outer, ast.FunctionDef | ast.AsyncFunctionDef)
+        or (isinstance(outer, ast.If) and ast.unparse(outer.test) == "TYPE_CHECKING")
+        for inner in ast.walk(outer)
     }
     for node in ast.walk(tree):
-        lazy = id(node) in within_function
+        lazy = id(node) in not_run_on_import
         if isinstance(node, ast.Import):
             for alias in node.names:
                 yield Import(alias.name, node.lineno, lazy)
@@ -271,6 +272,7 @@ def test_the_checker_finds_each_kind_of_violation(name: str, source: str, compla
         ("fanout.endpoint", "import time\nfrom openaudiohook.transport import x"),
         ("fanout.engine", "from openaudiohook.protocol.media import x"),
         ("cli.serve", "import click\ndef serve():\n    from openaudiohook.service import Service"),
+        ("cli.serve", "if TYPE_CHECKING:\n    from openaudiohook.service import Service"),
         ("auth.keys", "import os\nos.path.join('a', 'b')\nfrom os import fspath"),
         ("consumers.recorder", "from openaudiohook.exceptions import ConsumerError\nimport time"),
         ("__init__", "if TYPE_CHECKING:\n    from openaudiohook.transport import x"),
