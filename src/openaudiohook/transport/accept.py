@@ -1,0 +1,205 @@
+"""Listening sockets that bound what strangers can hold, before anything is read from them."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+from collections import Counter
+from typing import Any, Final
+
+from openaudiohook.exceptions import ConfigurationError
+from openaudiohook.transport.sockets import bound_receiving
+
+__all__ = ["Gate", "listening_sockets"]
+
+_BACKLOG: Final = 1024
+
+_REMEDIES: Final = {
+    errno.EADDRINUSE: "another program has it: stop that one, or choose another port",
+    errno.EACCES: "it is reserved for the system: choose a port above 1023",
+    errno.EADDRNOTAVAIL: "the address is not one of this machine's: use 127.0.0.1 or 0.0.0.0",
+}
+
+_NO_SUCH_FAMILY: Final = frozenset({errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL})
+
+
+class Gate:
+    """Counts accepted sockets, all and by address, and turns away those over the bounds.
+
+    Attributes:
+        max_sockets: sockets open at once, those that have not upgraded yet included.
+        max_waiting: sockets at once that have not upgraded.
+        max_per_address: sockets of one address; None means no limit. Up to twice as many
+            are accepted, for those over it are told so after the upgrade.
+        open: sockets accepted and not closed.
+        upgraded: how many of those have upgraded; the listener counts them.
+        turned_away: sockets closed at once since the start.
+    """
+
+    __slots__ = (
+        "_by_address",
+        "_spare",
+        "max_per_address",
+        "max_sockets",
+        "max_waiting",
+        "open",
+        "turned_away",
+        "upgraded",
+    )
+
+    def __init__(self, *, max_sockets: int, max_waiting: int, max_per_address: int | None) -> None:
+        self.max_sockets = max_sockets
+        self.max_waiting = max_waiting
+        self.max_per_address = max_per_address
+        self.open = 0
+        self.upgraded = 0
+        self.turned_away = 0
+        self._by_address: Counter[str] = Counter()
+        # Given up for a moment when descriptors run out, to be able to turn somebody away.
+        self._spare = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+
+    def close(self) -> None:
+        """Give the spare descriptor back."""
+        if self._spare >= 0:
+            os.close(self._spare)
+            self._spare = -1
+
+    def is_over(self, address: str) -> bool:
+        """Say whether an address has more sockets open than it may."""
+        return self.max_per_address is not None and self._by_address[address] > self.max_per_address
+
+    def accept(self, listening: socket.socket) -> tuple[socket.socket, Any]:
+        """Accept one connection that is within the bounds.
+
+        Raises:
+            BlockingIOError: nobody waits any more.
+        """
+        while True:
+            try:
+                accepted, address = socket.socket.accept(listening)
+            except OSError as error:
+                if error.errno not in (errno.EMFILE, errno.ENFILE):
+                    raise
+                self._shed(listening)
+                continue
+            host = address[0]
+            if (
+                self.open >= self.max_sockets
+                or self.open - self.upgraded >= self.max_waiting
+                or (
+                    self.max_per_address is not None
+                    and self._by_address[host] >= 2 * self.max_per_address
+                )
+            ):
+                self.turned_away += 1
+                accepted.close()
+                continue
+            self.open += 1
+            self._by_address[host] += 1
+            return _Accepted(accepted, self, host), address
+
+    def closed(self, host: str) -> None:
+        """Count a socket out."""
+        self.open -= 1
+        self._by_address[host] -= 1
+        if not self._by_address[host]:
+            del self._by_address[host]
+
+    def _shed(self, listening: socket.socket) -> None:
+        """Out of descriptors: close whoever waits, instead of being called for him forever."""
+        self.close()
+        try:
+            accepted, _ = socket.socket.accept(listening)
+            self.turned_away += 1
+            accepted.close()
+        finally:
+            self._spare = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+
+
+class _Accepted(socket.socket):
+    """A socket that is counted until it is closed."""
+
+    __slots__ = ("_gate", "_host")
+
+    def __init__(self, accepted: socket.socket, gate: Gate, host: str) -> None:
+        self._gate: Gate | None = gate
+        self._host = host
+        super().__init__(accepted.family, accepted.type, accepted.proto, accepted.detach())
+
+    def close(self) -> None:
+        """Close, and count out."""
+        gate, self._gate = self._gate, None
+        super().close()
+        if gate is not None:
+            gate.closed(self._host)
+
+
+class _Listening(socket.socket):
+    """A listening socket that accepts through a gate."""
+
+    __slots__ = ("gate",)
+
+    def __init__(self, family: int, gate: Gate) -> None:
+        super().__init__(family, socket.SOCK_STREAM)
+        self.gate = gate
+
+    def accept(self) -> tuple[socket.socket, Any]:
+        """Accept as the gate allows."""
+        return self.gate.accept(self)
+
+
+def listening_sockets(host: str, port: int, gate: Gate) -> list[socket.socket]:
+    """Return one listening socket for each address of `host`, all on one port.
+
+    Args:
+        host: a name or an address of this machine; "" for all of them.
+        port: 0 takes a free one.
+        gate: what accepts.
+
+    Raises:
+        ConfigurationError: the address or the port cannot be used; the text says why.
+    """
+    try:
+        found = socket.getaddrinfo(
+            host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )
+    except OSError:
+        raise ConfigurationError(
+            f"cannot listen on {host!r}: no such host; use an address of this machine"
+        ) from None
+    sockets: list[socket.socket] = []
+    refused: OSError | None = None
+    for family, _, _, _, address in dict.fromkeys(found):
+        try:
+            sockets.append(_listening(family, (address[0], port, *address[2:]), gate))
+        except OSError as error:
+            refused = error
+            if error.errno in _NO_SUCH_FAMILY:
+                continue  # a machine without IPv6, say
+            break
+        else:
+            port = sockets[0].getsockname()[1]
+    if sockets and (refused is None or refused.errno in _NO_SUCH_FAMILY):
+        return sockets
+    for opened in sockets:
+        opened.close()
+    number = (refused and refused.errno) or 0
+    remedy = _REMEDIES.get(number, os.strerror(number))
+    raise ConfigurationError(f"cannot listen on {host} port {port}: {remedy}")
+
+
+def _listening(family: int, address: tuple[Any, ...], gate: Gate) -> socket.socket:
+    listening = _Listening(family, gate)
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        bound_receiving(listening)
+        listening.setblocking(False)
+        listening.bind(address)
+        listening.listen(_BACKLOG)
+    except OSError:
+        listening.close()
+        raise
+    return listening
