@@ -52,6 +52,7 @@ ALLOWED[FACADE] = set(ALLOWED) - {"cli", "demo", "__main__"}
 # Every library we use, and the packages or modules that may know it.
 OWNERS: dict[str, set[str]] = {
     "picows": {"transport"},
+    "aiofastnet": {"transport"},
     "msgspec": set(ALLOWED) - {"auth", "audio", "telephony", "exceptions", "_version", "__main__"},
     "http_sf": {"auth"},
     "numpy": {"audio", "consumers", "fanout", "monitor", "demo", "testing"},
