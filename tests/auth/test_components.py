@@ -145,6 +145,7 @@ def test_a_header_line_is_trimmed_and_unfolded(value: str, expected: str) -> Non
         ("ws://127.0.0.1:3000", "127.0.0.1:3000", "/"),
         ("ws://[::1]:80/a%20b", "[::1]", "/a%20b"),
         ("https://example.com?x", "example.com", "/?x"),
+        ("wss://example.com:/ws", "example.com", "/ws"),
     ],
 )
 def test_a_uri_gives_authority_and_target(uri: str, authority: str, target: str) -> None:
@@ -164,6 +165,8 @@ def test_a_uri_gives_authority_and_target(uri: str, authority: str, target: str)
         ("wss://example.com/ws#there", "remove the user name or the #fragment"),
         ("wss://example.com/a b", "percent-encode"),
         ("wss://exämple.com/", "percent-encode"),
+        ("wss://example.com/a\tb", "percent-encode"),
+        ("", "percent-encode"),
     ],
 )
 def test_a_uri_that_cannot_be_dialled_is_refused(uri: str, complaint: str) -> None:

@@ -220,6 +220,11 @@ def test_when_nothing_fits_and_nothing_is_unseen_no_line_is_suspected() -> None:
     assert "(" not in explanation.findings[0].remedy
 
 
+def test_a_host_line_that_is_no_host_is_no_obstacle() -> None:
+    headers = signed(components=COMPONENTS[2:], secret=b"another")
+    assert "no known" in explained(replaced(headers, "host", "hö\x00st")).findings[0].summary
+
+
 def test_an_extra_line_at_the_signer_is_a_difference() -> None:
     explanation = Explanation(findings=(), expected=("a",), signed=("a", "b"))
     assert explanation.first_difference == 2

@@ -217,6 +217,7 @@ def test_half_a_signature_is_refused(name: str, key: str) -> None:
         ("sig1=()", "has no parameters"),
         ("sig1=(;created=1", "not a structured-field dictionary"),
         ("sig1=(token);created=1", "must be a string in quotes"),
+        (f'sig1=("{"x" * 65}");created=1', "over 64 characters"),
         ("sig1=(5);created=1", "must be a string in quotes"),
         ('sig1=("x-api-key";sf);created=1', "parameters of its own"),
         ('sig1=("x-api-key";bs);created=1', "parameters of its own"),
@@ -486,6 +487,13 @@ def test_a_refused_request_spends_no_nonce(headers: Headers) -> None:
 def test_without_a_cache_a_request_may_be_repeated() -> None:
     assert check(signed()).is_signed
     assert check(signed()).is_signed
+
+
+def test_a_refusal_shows_little_of_what_a_stranger_wrote() -> None:
+    name = "x" * 2000
+    with pytest.raises(MalformedSignature, match="unknown signature parameter") as caught:
+        check(signed(params={**PARAMS, name: "1"}))
+    assert len(str(caught.value)) < 200
 
 
 def test_no_refusal_shows_a_secret_or_a_signature() -> None:

@@ -7,7 +7,7 @@ proxy, may have made of it. None of them knows whether it is right.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import permutations, product
 from urllib.parse import quote, unquote
 
@@ -15,12 +15,12 @@ import http_sf
 
 from openaudiohook.auth.components import (
     CORRELATION_ID,
+    DERIVED_COMPONENTS,
     ORGANIZATION_ID,
     REQUIRED_COMPONENTS,
     SESSION_ID,
     X_API_KEY,
     SignedRequest,
-    canonical_authority,
     component_value,
 )
 from openaudiohook.auth.forwarding import forwarded_host
@@ -139,14 +139,18 @@ def _authority(value: str) -> Change:
 
 def _known_hosts(evidence: Evidence) -> list[str]:
     hosts = [
-        component_value(evidence.dialled, "@authority"),
-        component_value(evidence.request, "@authority"),
-        canonical_authority(evidence.request.header("host") or "", evidence.request.scheme),
+        _authority_of(evidence.dialled),
+        _authority_of(evidence.request),
+        _authority_of(replace(evidence.request, authority=None)),
         forwarded_host(evidence.request, "x-forwarded-host"),
         forwarded_host(evidence.request, "forwarded"),
         evidence.request.header("x-original-host"),
     ]
     return list(dict.fromkeys(host for host in hosts if host))
+
+
+def _authority_of(request: SignedRequest) -> str | None:
+    return DERIVED_COMPONENTS["@authority"](request)
 
 
 def other_hosts(evidence: Evidence) -> Iterator[Change]:

@@ -49,6 +49,7 @@ _DEFAULT_PORTS = {"https": "443", "wss": "443", "http": "80", "ws": "80"}
 _OBS_FOLD = re.compile(r"[ \t]*\r\n[ \t]+")
 _HEADER_NAME = re.compile(r"[a-z0-9!#$%&'*+.^_`|~-]+")
 _SIGNABLE = re.compile(r"[\t\x20-\x7e]*")
+_URI = re.compile(r"[\x21-\x7e]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +129,8 @@ def request_for_uri(
         ConfigurationError: the URI is not an absolute `ws`, `wss`, `http` or `https` URI
             with a host and without user name or fragment.
     """
+    if not _URI.fullmatch(uri):
+        raise ConfigurationError("not a usable URI: percent-encode spaces and non-ASCII letters")
     try:
         parts = urlsplit(uri)
         host, _ = parts.hostname, parts.port
@@ -140,12 +143,10 @@ def request_for_uri(
     if "@" in parts.netloc or parts.fragment:
         raise ConfigurationError("not a usable URI: remove the user name or the #fragment")
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    if not _SIGNABLE.fullmatch(uri) or " " in uri or uri != uri.strip():
-        raise ConfigurationError("not a usable URI: percent-encode spaces and non-ASCII letters")
     return SignedRequest(
         target=target,
         headers=tuple(headers),
-        authority=canonical_authority(parts.netloc, parts.scheme),
+        authority=canonical_authority(parts.netloc.removesuffix(":"), parts.scheme),
         scheme=parts.scheme,
         method=method,
     )

@@ -31,6 +31,7 @@ from openaudiohook.exceptions import (
 __all__ = [
     "CHECKS",
     "DEFAULT_POLICY",
+    "MAX_NAME_LENGTH",
     "MAX_NONCE_LENGTH",
     "MAX_SIGNATURE_HEADER_LENGTH",
     "MIN_NONCE_LENGTH",
@@ -45,6 +46,7 @@ __all__ = [
 
 MIN_NONCE_LENGTH = 22
 MAX_NONCE_LENGTH = 512
+MAX_NAME_LENGTH = 64
 MAX_SIGNATURE_HEADER_LENGTH = 4096
 SIGNATURE_LENGTH = 32
 
@@ -165,6 +167,8 @@ def read_signature(request: SignedRequest, *, label: str | None = None) -> Recei
     for name, qualifiers in members:
         if type(name) is not str:
             raise MalformedSignature("a covered component must be a string in quotes")
+        if len(name) > MAX_NAME_LENGTH:
+            raise MalformedSignature(f"a covered component has over {MAX_NAME_LENGTH} characters")
         if qualifiers:
             raise MalformedSignature(f'"{name}" has parameters of its own; none are known here')
     value = signatures[label][0]
@@ -264,9 +268,8 @@ def _check_parameters(
     for name, value in signature.parameters.items():
         expected = _PARAMETER_TYPES.get(name)
         if expected is None:
-            raise MalformedSignature(
-                f'unknown signature parameter "{name}"; known are {", ".join(PARAMETERS)}'
-            )
+            shown, known = name[:MAX_NAME_LENGTH], ", ".join(PARAMETERS)
+            raise MalformedSignature(f'unknown signature parameter "{shown}"; known are {known}')
         if type(value) is not expected or (isinstance(value, int) and value < 0):
             raise MalformedSignature(f'"{name}" must be {_TYPE_NAMES[expected]}')
 
