@@ -19,7 +19,7 @@ class ReplayCache:
     """Nonces seen, bounded in number; where there is no room left, requests are refused.
 
     An entry is a 16-octet digest of key and nonce and the time it may be forgotten:
-    about 180 bytes of memory whatever the length of the nonce, so about 18 MB at the
+    about 150 bytes of memory whatever the length of the nonce, so about 15 MB at the
     default bound. At the default policy (16 s) that bound admits 6,250 new sessions a
     second.
     """
