@@ -148,17 +148,17 @@ class Recording:
             if isinstance(item, AudioFrame):
                 self._taken += item.samples
                 if item.position != self._timeline.position + self._lag:
-                    trouble = self._write(frames) or trouble
+                    trouble = _first(trouble, self._write(frames))
                     payload = self._place(item)
                 else:
                     payload = item.payload
                 frames.append(payload)
                 self._lag += len(payload) // len(self._sidecar.channels)
             else:
-                trouble = self._write(frames) or trouble
+                trouble = _first(trouble, self._write(frames))
                 getattr(self, f"_on_{item[0]}")(*item[1:])
                 self._is_dirty = True
-        trouble = self._write(frames) or trouble
+        trouble = _first(trouble, self._write(frames))
         if trouble is not None:
             raise trouble
         if self._is_dirty:
@@ -174,13 +174,13 @@ class Recording:
         trouble: OSError | None = None
         self._sidecar.state = "complete"
         self._sidecar.ended_utc = utc_text(self._utc_ns())
-        # The lock goes with the file, so that nobody repairs what is not finished.
-        with self._file or contextlib.nullcontext():
-            for step in (self.flush, self._settle, self._save):
-                try:
-                    step()
-                except OSError as error:
-                    trouble = trouble or error
+        for step in (self.flush, self._settle, self._save):
+            try:
+                step()
+            except OSError as error:
+                trouble = _first(trouble, error)
+        # Last, because the lock goes with the file: nobody repairs what is not finished.
+        self.discard()
         if trouble is not None:
             raise trouble
 
@@ -378,3 +378,7 @@ def is_writable(directory: Path) -> OSError | None:
 
 def _private(path: str, flags: int) -> int:
     return os.open(path, flags, _FILE_MODE)
+
+
+def _first(one: OSError | None, other: OSError | None) -> OSError | None:
+    return one if one is not None else other

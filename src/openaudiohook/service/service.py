@@ -1,0 +1,268 @@
+"""The service: everything from the socket to the consumers, started and stopped as one."""
+
+from __future__ import annotations
+
+import os
+import resource
+import ssl
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Self
+
+import structlog
+
+from openaudiohook.auth import InMemoryKeys, ReplayCache
+from openaudiohook.exceptions import ConfigurationError
+from openaudiohook.host.consumer import ConsumerFactory
+from openaudiohook.host.registry import Registry
+from openaudiohook.service.admin import AdminListener, AdminReply
+from openaudiohook.service.config import Address, ServiceConfig, read_credentials
+from openaudiohook.service.drain import Drain
+from openaudiohook.service.health import HEALTH_PATH, Health
+from openaudiohook.service.metrics import CONTENT_TYPE_LATEST, Metrics
+from openaudiohook.service.session import ServiceSession, SessionContext
+from openaudiohook.service.watch import Watch
+from openaudiohook.transport import (
+    Admission,
+    Admitted,
+    ConnectionLimits,
+    Driver,
+    EventHandler,
+    HttpReply,
+    Listener,
+    Refusal,
+    listen,
+    server_tls,
+)
+
+__all__ = ["Service", "raise_descriptor_limit"]
+
+_log = structlog.get_logger()
+_JSON = "application/json"
+
+
+class Service:
+    """An AudioHook service. Use it as an async context manager, or `start` and `stop` it.
+
+    Args:
+        config: how to serve.
+        consumers: the consumers to run, instead of those `config.consumers` names.
+        registry: where consumers are found by name.
+
+    Attributes:
+        health: how the service is.
+        metrics: what is counted.
+
+    Raises:
+        ConfigurationError: the configuration contradicts itself, a consumer is not known, or
+            credentials or certificate cannot be used.
+    """
+
+    def __init__(
+        self,
+        config: ServiceConfig,
+        *,
+        consumers: Sequence[ConsumerFactory] | None = None,
+        registry: Registry | None = None,
+    ) -> None:
+        self.config = config.checked()
+        self.health = Health()
+        self.metrics = Metrics()
+        self._watch = Watch(self.health, self.metrics)
+        self._factories = (
+            self._create(registry or Registry()) if consumers is None else tuple(consumers)
+        )
+        self._started: list[ConsumerFactory] = []
+        self._tls: ssl.SSLContext | None = None
+        if config.tls_cert is not None and config.tls_key is not None:
+            self._tls = server_tls(config.tls_cert, config.tls_key)
+        self._admission = Admission(
+            None if config.no_auth else self._keys(),
+            replay=ReplayCache(),
+            require_auth=not config.no_auth,
+        )
+        self._listener: Listener | None = None
+        self._admin: AdminListener | None = None
+        self._context: SessionContext | None = None
+        self._drain: Drain | None = None
+        self._max_sessions = config.max_sessions or _descriptors() * 9 // 20
+
+    @property
+    def uri(self) -> str:
+        """What a client dials."""
+        assert self._listener is not None, "start() comes first"
+        return self._listener.uri
+
+    @property
+    def port(self) -> int:
+        """The port it listens on."""
+        assert self._listener is not None, "start() comes first"
+        return self._listener.port
+
+    @property
+    def admin_port(self) -> int | None:
+        """The port of the admin listener, where there is one."""
+        return self._admin.port if self._admin is not None else None
+
+    @property
+    def sessions(self) -> int:
+        """How many sessions are not over yet."""
+        return len(self._context.sessions) if self._context is not None else 0
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.stop()
+
+    async def start(self) -> None:
+        """Start the consumers, then listen.
+
+        Raises:
+            ConfigurationError: an address or a port cannot be used. Nothing is left running.
+        """
+        try:
+            await self._start()
+        except BaseException:
+            await self.stop()
+            raise
+
+    async def drained(
+        self, *, grace_s: float | None = None, timeout_s: float | None = None
+    ) -> None:
+        """Begin to drain, and wait until no session is left or the limit is over; then `stop`.
+
+        Args:
+            grace_s: how long new sessions are still served; the configuration's by default.
+            timeout_s: how long sessions may take to end; the configuration's by default.
+        """
+        assert self._drain is not None, "start() comes first"
+        config = self.config
+        await self._drain.drained(
+            grace_s=config.drain_grace_s if grace_s is None else grace_s,
+            timeout_s=config.drain_timeout_s if timeout_s is None else timeout_s,
+            reconnect=config.drain_reconnect,
+        )
+
+    async def stop(self) -> None:
+        """Stop at once: drop the sessions that are left, close their consumers, finish files."""
+        if self._context is not None:
+            for session in tuple(self._context.sessions):
+                session.abort()
+            await self._context.emptied()
+        if self._listener is not None:
+            await self._listener.close()
+        while self._started:
+            await self._started.pop().stop()
+        if self._admin is not None:
+            await self._admin.close()
+        self._context = self._listener = self._admin = None
+
+    def reload(self) -> None:
+        """Read certificate and credentials again; sessions go on, new ones meet the new.
+
+        Raises:
+            ConfigurationError: one of them cannot be used; all stay as they were.
+        """
+        config = self.config
+        keys = None if config.no_auth else self._keys()
+        if self._tls is not None and config.tls_cert and config.tls_key:
+            server_tls(config.tls_cert, config.tls_key)  # tried on its own first
+            self._tls.load_cert_chain(config.tls_cert, config.tls_key)
+        if keys is not None:
+            self._admission.keys = keys
+        _log.info("certificates and credentials reloaded")
+
+    async def _start(self) -> None:
+        config = self.config
+        context = self._context = SessionContext(
+            config=config,
+            factories=self._factories,
+            observer=self._watch,
+            metrics=self.metrics,
+            refusal=self._refusal,
+        )
+        self._drain = Drain(context, self.health)
+        for factory in self._factories:
+            self._started.append(factory)
+            await factory.start(self._watch.status_of(factory.name))
+        if config.admin is not None:
+            self._admin = AdminListener({HEALTH_PATH: self._admin_health, "/metrics": self._text})
+            await self._admin.start(Address.parse(config.admin))
+        self._listener = await listen(
+            host=config.host,
+            port=config.port,
+            path=config.path,
+            admission=self._admission,
+            on_session=self._on_session,
+            on_get=self._on_get,
+            on_refused=self._on_refused,
+            ssl=self._tls,
+            limits=ConnectionLimits(max_connections=_descriptors() // 2),
+        )
+
+    def _create(self, registry: Registry) -> tuple[ConsumerFactory, ...]:
+        config = self.config
+        factories = []
+        for name in dict.fromkeys(config.consumers):
+            options = dict(config.consumer.get(name, {}))
+            if name == "recorder":
+                options.setdefault("directory", config.recordings)
+            factories.append(registry.create(name, options))
+        for name in config.consumer:
+            if name not in config.consumers:
+                raise ConfigurationError(
+                    f"[consumer.{name}] has options, but consumers does not name '{name}'"
+                )
+        return tuple(factories)
+
+    def _keys(self) -> InMemoryKeys:
+        return InMemoryKeys(read_credentials(self.config), decoy=os.urandom(32))
+
+    def _refusal(self) -> str | None:
+        if self._drain is not None and self._drain.is_refusing:
+            return "draining"
+        # The one that asks is counted already.
+        return "overload" if self.sessions > self._max_sessions else None
+
+    def _on_session(self, admitted: Admitted, driver: Driver) -> EventHandler:
+        assert self._context is not None
+        return ServiceSession(self._context, admitted, driver).on_event
+
+    def _on_get(self, path: str) -> HttpReply | None:
+        if path != HEALTH_PATH:
+            return None
+        status, body = self.health.answer(sessions=self.sessions)
+        return HttpReply(status, body)
+
+    def _on_refused(self, refusal: Refusal) -> None:
+        self.metrics.upgrades_refused.labels(str(refusal.status)).inc()
+        _log.warning("upgrade refused", status=refusal.status, cause=refusal.cause)
+
+    def _admin_health(self) -> AdminReply:
+        status, body = self.health.answer(sessions=self.sessions, with_reasons=True)
+        return status, _JSON, body
+
+    def _text(self) -> AdminReply:
+        return 200, CONTENT_TYPE_LATEST, self.metrics.text()
+
+
+def raise_descriptor_limit() -> int:
+    """Let this process open as many files as it may; return how many.
+
+    Each session takes a socket, and another descriptor for its recording.
+    """
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return _descriptors()
+
+
+def _descriptors() -> int:
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return 1_000_000 if soft == resource.RLIM_INFINITY else max(soft, 64)
