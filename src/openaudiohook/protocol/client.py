@@ -324,7 +324,7 @@ class ClientSession(Session):
 
     def receive_binary(self, data: Binary, now_ns: int) -> None:
         """Refuse a binary message: no server may send audio here (protocol section 9.6)."""
-        if self._is_over or AUDIO in CLIENT_IGNORED[self.state]:
+        if AUDIO in CLIENT_IGNORED[self.state]:
             return
         self._note(AUDIO, now_ns)
         self._violated(

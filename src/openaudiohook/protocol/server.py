@@ -153,7 +153,7 @@ class ServerSession(Session):
         after = SERVER_RECEIVED[self.state].get(AUDIO)
         size = len(data)
         unit = self._frame_bytes
-        if after is None or self._is_over or not unit or size % unit or size > MAX_RECEIVED_BYTES:
+        if after is None or not unit or size % unit or size > MAX_RECEIVED_BYTES:
             self._bad_audio(size, now_ns)
             return
         assert self.media is not None
@@ -165,7 +165,7 @@ class ServerSession(Session):
             self.trace.audio(position_ns=samples_to_ns(position), samples=samples, now_ns=now_ns)
 
     def _bad_audio(self, size: int, now_ns: int) -> None:
-        if self._is_over or AUDIO in SERVER_IGNORED[self.state]:
+        if AUDIO in SERVER_IGNORED[self.state]:
             return
         if size > MAX_RECEIVED_BYTES:
             self.receive_oversize(now_ns, is_text=False, size_bytes=size)
@@ -513,7 +513,7 @@ class ServerSession(Session):
 
     def data_to_send(self, now_ns: int) -> list[Outgoing]:
         """Take what may be written now; the rest waits for the limits of section 13.1."""
-        if not self._outbox.is_empty:
+        if not self._is_over and not self._outbox.is_empty:
             self._deadlines.pop("pacing", None)
             for message_type, parameters, clientseq in self._outbox.ready(
                 now_ns, self._sequence.received
