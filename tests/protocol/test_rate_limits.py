@@ -143,6 +143,16 @@ def test_the_last_results_are_sent_before_closed() -> None:
     assert kinds(client.heard)[-1] == "closed"
 
 
+def test_even_closed_keeps_the_limit_and_waits_no_longer_than_a_token_takes() -> None:
+    client = server_in(ServerState.ACTIVE)
+    for _ in range(24):
+        assert kinds(client.say("update", {"language": "fr-CA"})) == ["updated"]
+    client.say("close", {"reason": "end"})
+    assert client.finish() == []
+    assert client.wait(200 * MS - 1) == []
+    assert kinds(client.wait(1)) == ["closed"]
+
+
 @pytest.mark.parametrize("ask", ["pause", "resume"])
 def test_pause_and_resume_are_asked_at_two_a_second_after_a_burst_of_four(ask: str) -> None:
     client = server_in(ServerState.ACTIVE)

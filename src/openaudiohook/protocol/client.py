@@ -512,8 +512,6 @@ class ClientSession(Session):
     # Time
 
     def _expired(self, name: str, now_ns: int) -> None:
-        if self.state not in CLIENT_TIMEOUTS[name]:
-            return
         if name == "pong" and not self._pings.is_unanswered:
             self._pings.schedule_next(now_ns)
             self._deadlines["pong"] = self._pings.due_ns

@@ -495,9 +495,7 @@ class ServerSession(Session):
     def _expired(self, name: str, now_ns: int) -> None:
         if name == "pacing":
             return
-        after = SERVER_TIMEOUTS[name].get(self.state)
-        if after is None:
-            return
+        after = SERVER_TIMEOUTS[name][self.state]
         if name == "open":
             self._timed_out = name
             self._events.append(
