@@ -86,7 +86,7 @@ class CallReport(msgspec.Struct, frozen=True, kw_only=True):
         return {
             "name": endpoint.name,
             "uri": endpoint.uri,
-            "state": endpoint.state,
+            "state": str(endpoint.state),
             "error": endpoint.error,
             "http_status": endpoint.http_status,
             "attempts": endpoint.attempts,
