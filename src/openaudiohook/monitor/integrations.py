@@ -55,6 +55,8 @@ def require_uri(uri: str, *, allow_ws: bool = False) -> str:
         ConfigurationError: it is no absolute `wss://` URI, or a `ws://` one that leaves this
             machine; the text says what would be right.
     """
+    if not uri:
+        raise ConfigurationError("the URI is empty; it begins with wss://")
     request_for_uri(uri)  # what cannot be signed cannot be dialled
     parts = urlsplit(uri)
     if parts.scheme not in ("wss", "ws"):
