@@ -28,6 +28,8 @@ from openaudiohook.protocol import (
 from openaudiohook.protocol.events import AudioFrame, CloseRequested, SessionEnded, SessionEvent
 from openaudiohook.transport.messages import (
     CLOSE,
+    NO_CODE,
+    NORMAL,
     PING,
     PONG,
     PROTOCOL_ERROR,
@@ -36,7 +38,6 @@ from openaudiohook.transport.messages import (
     MessageAssembler,
     Oversize,
     close_code,
-    close_reply,
 )
 from openaudiohook.transport.sockets import kernel_unsent_bytes
 
@@ -155,18 +156,10 @@ class Driver(WSListener):
             problem: why, for the log; without anything the peer sent.
         """
         assert self._transport is not None
-        assert self._wire is not None
         _log.info("session %s: connection failed: %s", self.session.session_id, problem)
-        self._wire.stop_reading()
         if not self._transport.is_close_frame_sent:
             self._transport.send_close(WSCloseCode(code))
-        stream = self._transport.underlying_transport
-        if stream.can_write_eof():
-            # A full close would reset the connection while the peer still sends, and the
-            # reset could overtake the close frame.
-            stream.write_eof()
-        else:
-            stream.close()
+        self._hang_up()
         self._connection_closed(code)
 
     # What the library calls
@@ -293,13 +286,24 @@ class Driver(WSListener):
         elif opcode == CLOSE:
             code = close_code(payload)
             if not self._transport.is_close_frame_sent:
-                self._transport.send_close(WSCloseCode(close_reply(code)))
+                self._transport.send_close(WSCloseCode(NORMAL if code == NO_CODE else code))
             if not self._transport.is_client_side:
-                # The server closes the TCP connection; a client waits for that, bounded.
-                self._transport.disconnect()
+                self._hang_up()  # a client waits for the server to do that, bounded
             self._connection_closed(code)
         else:
             assert opcode == PONG  # nobody here sends pings: not asked for, and allowed
+
+    def _hang_up(self) -> None:
+        """Say no more, and listen no more."""
+        assert self._wire is not None
+        self._wire.stop_reading()
+        stream = self._wire.stream
+        if stream.can_write_eof():
+            # A full close would reset the connection while the peer still sends, and the
+            # reset could overtake the close frame.
+            stream.write_eof()
+        else:
+            stream.close()
 
     def _connection_closed(self, code: int) -> None:
         now_ns = time.monotonic_ns()

@@ -18,6 +18,8 @@ __all__ = [
     "CLOSE",
     "CONTINUATION",
     "INVALID_TEXT",
+    "NORMAL",
+    "NO_CODE",
     "PING",
     "PONG",
     "PROTOCOL_ERROR",
@@ -27,7 +29,6 @@ __all__ = [
     "MessageAssembler",
     "Oversize",
     "close_code",
-    "close_reply",
 ]
 
 CONTINUATION: Final = 0x0
@@ -143,12 +144,14 @@ class MessageAssembler:
 
 
 def close_code(payload: bytes) -> int:
-    """Return the code of a close frame, 1005 where it has none."""
-    return int.from_bytes(payload[:2], "big") if len(payload) >= 2 else NO_CODE
+    """Return the code of a close frame, 1005 where it has none.
 
-
-def close_reply(code: int) -> int:
-    """Return the code to answer a close frame with: its own, if it is one that may be sent."""
-    if code == NO_CODE:
-        return NORMAL
-    return code if code in _SENDABLE else PROTOCOL_ERROR
+    Raises:
+        FramingError: the code is none that may be sent (RFC 6455 section 7.4).
+    """
+    if not payload:
+        return NO_CODE
+    code = int.from_bytes(payload[:2], "big")
+    if code not in _SENDABLE:
+        raise FramingError(PROTOCOL_ERROR, "a close code that may not be sent")
+    return code

@@ -34,6 +34,8 @@ _FIRST_BUFFER_BYTES: Final = 4 * 1024
 # Beyond this, a peer that sends and does not read is not read from either.
 _MAX_UNSENT_BYTES: Final = 64 * 1024
 
+_NO_LENGTH: Final = 1 << 63  # RFC 6455 section 5.2: the highest bit is never set
+
 _END_OF_HEAD: Final = b"\r\n\r\n"
 
 
@@ -213,7 +215,7 @@ class Wire(WSProtocol):  # type: ignore[misc]
                 break
             size = int.from_bytes(view[at + 2 : at + 2 + extended], "big") if extended else flag
             total = 2 + extended + (view[at + 1] >> 7) * 4 + size
-            if size > MAX_RECEIVED_BYTES and self._is_data(view[at], view[at + 1]):
+            if MAX_RECEIVED_BYTES < size < _NO_LENGTH and self._is_data(view[at], view[at + 1]):
                 self._begin_skipping(view[at], size, at=at, rest=total - available)
                 return
             at += total
