@@ -1,0 +1,110 @@
+"""The media clock: one timer a process, which advances every call each 10 ms."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Final, TypeAlias
+
+import structlog
+
+__all__ = ["TICK_NS", "MediaClock", "Tickable"]
+
+TICK_NS: Final = 10_000_000
+
+_REMEMBERED_TICKS: Final = 6_000  # one minute
+
+Tickable: TypeAlias = Callable[[int], None]
+"""What is advanced: called with the monotonic time in nanoseconds."""
+
+_log = structlog.get_logger(__name__)
+
+
+class MediaClock:
+    """Calls every registered tickable each 10 ms, from one timer of the running loop.
+
+    The schedule is absolute, so it does not drift: a tick that comes late does not move those
+    after it, and ticks that were missed altogether are left out. It runs only while something
+    is registered.
+
+    Attributes:
+        ticks: how many ticks there were.
+        max_lateness_ns: how late the latest of them came.
+    """
+
+    __slots__ = (
+        "_due_ns",
+        "_lateness",
+        "_now_ns",
+        "_tickables",
+        "_timer",
+        "max_lateness_ns",
+        "ticks",
+    )
+
+    def __init__(self, *, now_ns: Callable[[], int] = time.monotonic_ns) -> None:
+        self.ticks = 0
+        self.max_lateness_ns = 0
+        self._now_ns = now_ns
+        self._tickables: dict[Tickable, Callable[[Exception], None] | None] = {}
+        self._lateness: deque[int] = deque(maxlen=_REMEMBERED_TICKS)
+        self._timer: asyncio.TimerHandle | None = None
+        self._due_ns = 0
+
+    @property
+    def is_running(self) -> bool:
+        """Whether anything is registered."""
+        return self._timer is not None
+
+    def add(
+        self, tickable: Tickable, *, on_fault: Callable[[Exception], None] | None = None
+    ) -> None:
+        """Advance `tickable` from the next tick on. Needs a running event loop.
+
+        One that raises is taken out, `on_fault` is told, and all others go on.
+        """
+        self._tickables[tickable] = on_fault
+        if self._timer is None:
+            self._due_ns = self._now_ns() + TICK_NS
+            self._arm()
+
+    def remove(self, tickable: Tickable) -> None:
+        """Advance it no more; nothing happens where it is not registered."""
+        self._tickables.pop(tickable, None)
+        if not self._tickables and self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def lateness_ns(self, quantile: float) -> int:
+        """Return how late the ticks of the last minute came, at a quantile from 0 to 1."""
+        ordered = sorted(self._lateness)
+        return ordered[min(len(ordered) - 1, int(quantile * len(ordered)))] if ordered else 0
+
+    def _arm(self) -> None:
+        delay_s = max(0, self._due_ns - self._now_ns()) / 1e9
+        self._timer = asyncio.get_running_loop().call_later(delay_s, self._tick)
+
+    def _tick(self) -> None:
+        now_ns, fired = self._now_ns(), self._timer
+        # A coarse timer may come a little early; that is on time.
+        late_ns = max(0, now_ns - self._due_ns)
+        self.ticks += 1
+        self._lateness.append(late_ns)
+        self.max_lateness_ns = max(self.max_lateness_ns, late_ns)
+        self._due_ns += (1 + late_ns // TICK_NS) * TICK_NS
+        for tickable, on_fault in tuple(self._tickables.items()):
+            if tickable not in self._tickables:  # removed by one before it
+                continue
+            try:
+                tickable(now_ns)
+            except Exception as error:
+                self._tickables.pop(tickable, None)
+                _log.error("a call was taken off the media clock", error=type(error).__name__)
+                if on_fault is not None:
+                    on_fault(error)
+        if self._timer is fired:  # not stopped, nor started anew, by one of them
+            self._timer = None
+            if self._tickables:
+                self._arm()

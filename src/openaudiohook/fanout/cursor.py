@@ -1,0 +1,340 @@
+"""One endpoint's place in a call: what it is sent next, when, and what is left out.
+
+The place is the position of its session. It moves in one direction only, by what is sent, by
+what is announced as left out, and by the time that passes in a pause.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import enum
+import hashlib
+from typing import TYPE_CHECKING, Final, Protocol
+
+from openaudiohook.exceptions import LocalProtocolError
+from openaudiohook.fanout.account import Account, settle
+from openaudiohook.fanout.pauses import PauseInterval, Pauses, Span
+from openaudiohook.fanout.ring import Discarded, Layout, Paused, Record, Resumed, Updated
+from openaudiohook.protocol.client import ClientSession
+from openaudiohook.protocol.events import SessionOpened
+from openaudiohook.protocol.types import (
+    MAX_SENT_BYTES,
+    ClientState,
+    CloseReason,
+    ErrorCode,
+    PauseCause,
+)
+
+if TYPE_CHECKING:
+    from openaudiohook.fanout.engine import Fanout
+
+__all__ = ["SERVER_REQUESTER", "Cursor", "CursorState", "Outlet"]
+
+SERVER_REQUESTER: Final = "endpoint"
+"""The requester of a pause that the endpoint itself asked for."""
+
+
+class Outlet(Protocol):
+    """A session's connection; the transport's driver is one."""
+
+    @property
+    def is_writable(self) -> bool:
+        """Whether nothing waits to be taken by the kernel."""
+        ...
+
+    def unsent_bytes(self) -> int:
+        """Return how many bytes were handed over and have not left the machine."""
+        ...
+
+    def flush(self) -> None:
+        """Write what the session has to say."""
+        ...
+
+
+class CursorState(enum.StrEnum):
+    """Where an endpoint stands in the call."""
+
+    WAITING = "waiting"
+    CATCHING_UP = "catching-up"
+    LIVE = "live"
+    THROTTLED = "throttled"
+    ENDED = "ended"
+
+
+class Cursor:
+    """One endpoint's reading place and its account. Made by `Fanout.attach()`.
+
+    Attributes:
+        fault: the type of an error of our own that ended this endpoint's part in the call.
+    """
+
+    __slots__ = (
+        "_call",
+        "_checked",
+        "_end",
+        "_hash",
+        "_history",
+        "_index",
+        "_is_throttled",
+        "_layout",
+        "_opened_at",
+        "_outlet",
+        "_pauses",
+        "_sample_bytes",
+        "_sent",
+        "_session",
+        "_skipped",
+        "fault",
+    )
+
+    def __init__(self, call: Fanout) -> None:
+        self.fault: str | None = None
+        self._call = call
+        self._outlet: Outlet | None = None
+        self._session: ClientSession | None = None
+        self._layout: Layout | None = None
+        self._sample_bytes = 1
+        self._index = 0  # the next record of the history
+        self._history = 0  # how much of what waits is history; 0 once all of it was sent
+        self._checked = 0  # backlog is at most `head - _checked`: no need to ask the kernel
+        self._is_throttled = False
+        self._pauses = Pauses()  # the endpoint's own
+        self._skipped: list[Span] = []
+        self._sent = 0
+        self._hash = hashlib.sha256(usedforsecurity=False)
+        self._opened_at: int | None = None
+        self._end: int | None = None
+
+    @property
+    def position(self) -> int:
+        """The position of the next sample for this endpoint."""
+        return 0 if self._session is None else self._session.position
+
+    @property
+    def state(self) -> CursorState:
+        """Where the endpoint stands."""
+        if self._end is not None:
+            return CursorState.ENDED
+        if self._session is None:
+            return CursorState.WAITING
+        if self._is_throttled:
+            return CursorState.THROTTLED
+        return CursorState.CATCHING_UP if self._history else CursorState.LIVE
+
+    @property
+    def account(self) -> Account:
+        """The account so far; exact once both the call and the endpoint are at their ends."""
+        call_length = self._call.head
+        end = call_length if self._end is None else self._end
+        intervals = self._call.pauses.intervals(until=call_length)
+        own = self._pauses.intervals(until=min(self.position, end))
+        return settle(
+            call_length=call_length,
+            intervals=sorted([*intervals, *own], key=_by_start),
+            skipped=self._skipped,
+            end=self._end,
+            sent=self._sent,
+            sent_sha256=self._hash.hexdigest(),
+            opened_at=self._opened_at,
+        )
+
+    def open(
+        self, session: ClientSession, outlet: Outlet, opened: SessionOpened, now_ns: int
+    ) -> None:
+        """Begin to stream: the session, whose connection is the outlet, got its `opened`.
+
+        The history goes first, at most the last 20 s of it; what is older, and what the server
+        does not want, is announced as discarded. Where the call is paused at that place, the
+        session starts paused.
+
+        Raises:
+            LocalProtocolError: the cursor was opened or ended before.
+            MediaError: the ring cannot deliver the selected media.
+        """
+        if self._session is not None or self._end is not None:
+            raise LocalProtocolError(f"a cursor opens once, and this one is {self.state}")
+        call, ring = self._call, self._call.ring
+        if opened.media is not None:
+            self._layout = ring.layout_for(opened.media)
+            self._sample_bytes = self._layout.sample_bytes
+        self._outlet, self._session = outlet, session
+        self._opened_at = ring.head
+        start = session.position
+        first = max(start, ring.head - call.catch_up_samples, ring.tail)
+        first = max(first, min(opened.discard_to or 0, ring.head))
+        language, is_paused = None, False
+        for record in ring.records:
+            if record.position > first:
+                break
+            match record:
+                case Updated():
+                    language = record.language
+                case Discarded():
+                    first = max(first, record.end)
+                case _:
+                    is_paused = isinstance(record, Paused)
+            self._index += 1
+        self._history = ring.head - first
+        self._checked = ring.head
+        if is_paused:
+            session.pause(now_ns)
+        session.begin(now_ns, discard=first - start)
+        self._skip(start, first)
+        if language is not None:
+            session.update(language, now_ns)
+        outlet.flush()
+        call.wake()
+
+    def end(self) -> None:
+        """Account for the end of the endpoint's part: its session is over, or never began."""
+        if self._end is None:
+            self._end = self.position
+            self._pauses.end(PauseCause.SERVER, SERVER_REQUESTER, at=self._end)
+
+    def advance(self, now_ns: int) -> bool:
+        """Send what is due; say whether more is waiting than could be sent now."""
+        session, outlet = self._session, self._outlet
+        if session is None or outlet is None or self._end is not None:
+            return False
+        try:
+            return self._advance(session, outlet, now_ns)
+        except Exception as error:
+            # Whatever is wrong here stays here: the other endpoints hear nothing of it.
+            self.fault = type(error).__name__
+            self.end()
+            with contextlib.suppress(Exception):
+                session.fail(ErrorCode.INTERNAL, "internal error", now_ns)
+                outlet.flush()
+            return False
+
+    def _advance(self, session: ClientSession, outlet: Outlet, now_ns: int) -> bool:
+        call = self._call
+        ring, records = call.ring, call.ring.records
+        budget = call.burst_samples
+        is_restless = has_messages = False
+        while session.state is ClientState.OPEN:
+            if session.is_server_paused is not self._pauses.is_paused:
+                self._note_server_pause(session)
+            position = session.position
+            if self._history and ring.head - position < call.frame_samples:
+                self._history = 0
+                self._checked = position - call.throttle_in_samples  # ask before the next frame
+            limit, is_final = ring.head, call.is_finished
+            if self._index < len(records):
+                limit, is_final = records[self._index].position, True
+                if limit == position:
+                    self._apply(records[self._index], session, now_ns)
+                    self._index += 1
+                    has_messages = True
+                    continue
+            elif limit == position:
+                if is_final:
+                    session.close(now_ns, reason=CloseReason.END)
+                    has_messages = True
+                break
+            # A frame goes when it is whole; before a cut, and at the end, as far as it got.
+            due = limit
+            if not is_final:
+                due -= (limit - call.phase_samples) % call.frame_samples
+                if due <= position:
+                    break
+            if not session.is_flowing:
+                if session.media is None and not self._is_paused(session):
+                    self._skip(position, due)
+                session.drop_audio(due - position, now_ns)
+                continue
+            if self._is_throttled:
+                unsent = self._unsent(outlet)
+                self._is_throttled = unsent > call.throttle_out_samples or not outlet.is_writable
+                if self._is_throttled and not is_final:
+                    is_restless = True
+                    break
+                session.discard(due - position, now_ns)
+                self._skip(position, due)
+                has_messages = True
+                continue
+            if ring.head - self._checked >= call.throttle_in_samples:
+                # A pause is no backlog; a long one can still push what waits out of the ring.
+                is_late = self._backlog(outlet) >= call.throttle_in_samples
+                self._is_throttled = is_late or position < ring.tail
+                if self._is_throttled:
+                    continue
+            if budget <= 0 or not outlet.is_writable:
+                is_restless = True
+                break
+            offset = (position - call.phase_samples) % call.frame_samples
+            end = min(due, position - offset + call.frame_samples)
+            if self._history:
+                if self._unsent(outlet) > call.throttle_out_samples:
+                    is_restless = True
+                    break
+                end = min(due, max(end, position - offset + self._chunk_samples()))
+            payload = ring.read(position, end - position, self._layout)  # type: ignore[arg-type]
+            session.send_audio(payload, now_ns)
+            outlet.flush()
+            has_messages = False
+            self._sent += end - position
+            self._hash.update(payload)
+            budget -= end - position
+        if has_messages:
+            outlet.flush()
+        if session.state is not ClientState.OPEN:
+            self.end()
+        return is_restless
+
+    def _apply(self, record: Record, session: ClientSession, now_ns: int) -> None:
+        match record:
+            case Paused():
+                session.pause(now_ns)
+            case Resumed():
+                session.resume(now_ns)
+            case Updated(language=language):
+                session.update(language, now_ns)
+            case Discarded(position=start, end=end):
+                if session.is_flowing:
+                    session.discard(end - start, now_ns)
+                else:
+                    session.drop_audio(end - start, now_ns)
+                if not self._is_paused(session):
+                    self._skip(start, end)
+
+    def _skip(self, start: int, end: int) -> None:
+        if self._skipped and self._skipped[-1][1] == start:
+            start = self._skipped.pop()[0]
+        if end > start:
+            self._skipped.append((start, end))
+
+    def _note_server_pause(self, session: ClientSession) -> None:
+        # The session answers `pause` and `resume` by itself, and it moves only here: where it
+        # stands now is where it was answered.
+        note = self._pauses.begin if session.is_server_paused else self._pauses.end
+        note(PauseCause.SERVER, SERVER_REQUESTER, at=session.position)
+
+    def _chunk_samples(self) -> int:
+        """How much history one message holds: whole frames, and never a backlog by itself."""
+        call = self._call
+        most = min(call.throttle_out_samples, MAX_SENT_BYTES // self._sample_bytes)
+        return most - most % call.frame_samples
+
+    def _unsent(self, outlet: Outlet) -> int:
+        return outlet.unsent_bytes() // self._sample_bytes
+
+    def _backlog(self, outlet: Outlet) -> int:
+        session = self._session
+        assert session is not None
+        unsent = self._unsent(outlet)
+        self._checked = session.position + self._history - unsent
+        waiting = self._call.ring.audio_after(
+            session.position, index=self._index, is_paused=session.is_client_paused
+        )
+        # While history is being sent, what comes live meanwhile waits behind it: only a wait
+        # that has grown since the session opened is backlog.
+        return max(0, waiting - self._history) + unsent
+
+    @staticmethod
+    def _is_paused(session: ClientSession) -> bool:
+        return session.is_client_paused or session.is_server_paused
+
+
+def _by_start(interval: PauseInterval) -> tuple[int, int]:
+    return interval.start, interval.end
