@@ -5,14 +5,20 @@ Usage: generate.py --write | --check
 
 from __future__ import annotations
 
+import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import msgspec
 from click.testing import CliRunner
 from diagrams import CLIENT, DIAGRAMS, SERVER, Role
+from prometheus_client.metrics import MetricWrapperBase
+from prometheus_client.metrics_core import Metric
 
 from openaudiohook.cli import COMMANDS, main
+from openaudiohook.service.config import ENVIRONMENT_PREFIX, SETTINGS, ServiceConfig
+from openaudiohook.service.metrics import Metrics
 
 __all__ = ["GENERATED", "stale"]
 
@@ -80,8 +86,62 @@ def state_rows(role: Role) -> list[str]:
     return rows
 
 
+def configuration_page() -> str:
+    """Every key a service can be told."""
+    parts = [
+        "# Configuration of a service",
+        (
+            "What `openaudiohook serve` and `load_config` read. A TOML file comes first, then the"
+            " environment, then options; later ones win. Relative paths in a file start at the file."
+        ),
+        (
+            "Lists are separated by commas in the environment. Unknown keys and malformed values are"
+            " errors that name the place and what would be right."
+        ),
+    ]
+    rows = ["| key | in the environment | default | meaning |", "| --- | --- | --- | --- |"]
+    defaults = {field.name: field.default for field in msgspec.structs.fields(ServiceConfig)}
+    for key, setting in SETTINGS.items():
+        default = defaults[key]
+        shown = "" if default in (None, msgspec.NODEFAULT) else f"`{toml(default)}`"
+        variable = "" if key == "consumer" else f"`{ENVIRONMENT_PREFIX}{key.upper()}`"
+        rows.append(f"| `{key}` | {variable} | {shown} | {setting.meaning} |")
+    return "\n\n".join([*parts, "\n".join(rows)]) + "\n"
+
+
+def toml(value: object) -> str:
+    """A default as it would stand in a file."""
+    return json.dumps(list(value) if isinstance(value, tuple) else value)
+
+
+def metrics_page() -> str:
+    """Every metric a service exports."""
+    parts = [
+        "# Metrics of a service",
+        (
+            "Served as `/metrics` by the listener that `serve --admin HOST:PORT` opens, in the text"
+            " format of Prometheus. No label holds an id, an address or a name of a person."
+        ),
+    ]
+    rows = ["| metric | type | labels | meaning |", "| --- | --- | --- | --- |"]
+    for metric, labels in service_metrics():
+        shown = ", ".join(f"`{label}`" for label in labels)
+        name = metric.name + ("_total" if metric.type == "counter" else "")
+        rows.append(f"| `{name}` | {metric.type} | {shown} | {metric.documentation} |")
+    return "\n\n".join([*parts, "\n".join(rows)]) + "\n"
+
+
+def service_metrics() -> Iterator[tuple[Metric, tuple[str, ...]]]:
+    """Each metric of a fresh service, with the names of its labels."""
+    for collector in vars(Metrics()).values():
+        if isinstance(collector, MetricWrapperBase):
+            yield collector.describe()[0], collector._labelnames
+
+
 GENERATED: dict[Path, Callable[[], str]] = {
     DOCS / "reference" / "cli.md": cli_page,
+    DOCS / "reference" / "configuration.md": configuration_page,
+    DOCS / "reference" / "metrics.md": metrics_page,
     DOCS / "reference" / "states.md": states_page,
     **{DOCS / "images" / name: drawing for name, drawing in DIAGRAMS.items()},
 }

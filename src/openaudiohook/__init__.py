@@ -45,6 +45,10 @@ if TYPE_CHECKING:
         SignatureMismatch,
         UnknownKey,
     )
+    from openaudiohook.fanout.endpoint import (
+        EndpointConfig,
+        EndpointReport,
+    )
     from openaudiohook.host.consumer import (
         Capabilities,
         Consumer,
@@ -53,6 +57,12 @@ if TYPE_CHECKING:
         SessionInfo,
         channel_bytes,
         per_session,
+    )
+    from openaudiohook.monitor import (
+        CallReport,
+        Monitor,
+        Scenario,
+        load_scenario,
     )
     from openaudiohook.protocol import (
         AudioFrame,
@@ -76,6 +86,13 @@ if TYPE_CHECKING:
         ServerMessage,
         ServerSession,
         SessionEvent,
+    )
+    from openaudiohook.service.config import (
+        ServiceConfig,
+        load_config,
+    )
+    from openaudiohook.service.service import (
+        Service,
     )
 
 _HOMES: Final = {
@@ -111,6 +128,10 @@ _HOMES: Final = {
         "SignatureMismatch",
         "UnknownKey",
     ),
+    "openaudiohook.fanout.endpoint": (
+        "EndpointConfig",
+        "EndpointReport",
+    ),
     "openaudiohook.host.consumer": (
         "Capabilities",
         "Consumer",
@@ -119,6 +140,12 @@ _HOMES: Final = {
         "SessionInfo",
         "channel_bytes",
         "per_session",
+    ),
+    "openaudiohook.monitor": (
+        "CallReport",
+        "Monitor",
+        "Scenario",
+        "load_scenario",
     ),
     "openaudiohook.protocol": (
         "AudioFrame",
@@ -143,6 +170,11 @@ _HOMES: Final = {
         "ServerSession",
         "SessionEvent",
     ),
+    "openaudiohook.service.config": (
+        "ServiceConfig",
+        "load_config",
+    ),
+    "openaudiohook.service.service": ("Service",),
 }
 _HOME_OF: Final = {name: home for home, names in _HOMES.items() for name in names}
 
@@ -151,6 +183,7 @@ __all__ = [
     "AudioHookError",
     "AuthError",
     "Authenticated",
+    "CallReport",
     "Capabilities",
     "Channel",
     "ClientMessage",
@@ -163,7 +196,9 @@ __all__ = [
     "ConsumerFactory",
     "Credentials",
     "DisconnectReason",
+    "EndpointConfig",
     "EndpointError",
+    "EndpointReport",
     "Entity",
     "ErrorCode",
     "ExpiredSignature",
@@ -176,6 +211,7 @@ __all__ = [
     "MediaFormat",
     "MediaParameter",
     "MissingSignature",
+    "Monitor",
     "OpenParameters",
     "Outgoing",
     "Participant",
@@ -186,10 +222,13 @@ __all__ = [
     "ReplayedRequest",
     "Reply",
     "Role",
+    "Scenario",
     "SendBinary",
     "SendText",
     "ServerMessage",
     "ServerSession",
+    "Service",
+    "ServiceConfig",
     "SessionClosed",
     "SessionEvent",
     "SessionInfo",
@@ -200,6 +239,8 @@ __all__ = [
     "__version__",
     "channel_bytes",
     "explain_signature",
+    "load_config",
+    "load_scenario",
     "per_session",
     "sign",
     "upgrade_headers",

@@ -48,7 +48,7 @@ COMMANDS: Final[dict[str, _Command]] = {
     ),
     "recover": _Command(
         "openaudiohook.cli.recover:recover",
-        "Repair recordings that a crash or a power cut left unfinished.",
+        "Repair the recordings under DIR that a crash left unfinished.",
     ),
     "consumers": _Command(
         "openaudiohook.cli.consumers:consumers",
