@@ -92,11 +92,12 @@ def configuration_page() -> str:
         "# Configuration of a service",
         (
             "What `openaudiohook serve` and `load_config` read. A TOML file comes first, then the"
-            " environment, then options; later ones win. Relative paths in a file start at the file."
+            " environment, then options; later ones win. Relative paths in a file start at the"
+            " file."
         ),
         (
-            "Lists are separated by commas in the environment. Unknown keys and malformed values are"
-            " errors that name the place and what would be right."
+            "Lists are separated by commas in the environment. Unknown keys and malformed values"
+            " are errors that name the place and what would be right."
         ),
     ]
     rows = ["| key | in the environment | default | meaning |", "| --- | --- | --- | --- |"]
