@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import ipaddress
+import os
 import socket
 from collections.abc import Callable, Sequence
 from ssl import SSLCertVerificationError, SSLContext, SSLError
@@ -250,7 +251,7 @@ def _endpoint_error(error: OSError, timeout_s: float) -> EndpointError:
         )
     if isinstance(error, SSLError):
         return EndpointError(f"TLS failed: {error.reason or 'no reason given'}", retryable=True)
-    reason = error.strerror or type(error).__name__
+    reason = os.strerror(error.errno).lower() if error.errno else type(error).__name__
     return EndpointError(f"no connection: {reason}", retryable=error.errno not in _UNAVAILABLE)
 
 

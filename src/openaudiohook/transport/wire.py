@@ -247,9 +247,12 @@ class Wire(WSProtocol):  # type: ignore[misc]
             self.stop_reading()
             self.head_too_large()
             return
-        if end < 0:
+        if end >= 0:
+            end += len(_END_OF_HEAD)
+        elif self._head[:1].isupper():
             return
-        end += len(_END_OF_HEAD)
+        else:
+            end = len(self._head)  # no HTTP at all, TLS perhaps: not worth waiting for
         head, rest = bytes(self._head[:end]), bytes(self._head[end:])
         self._head = bytearray()
         self._scratch = None
