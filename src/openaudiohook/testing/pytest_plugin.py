@@ -12,8 +12,9 @@ import pytest
 
 if TYPE_CHECKING:
     from openaudiohook.testing.clock import ManualClock
+    from openaudiohook.testing.session_pair import SessionPair
 
-__all__ = ["audiohook_clock"]
+__all__ = ["audiohook_clock", "audiohook_pair"]
 
 
 @pytest.fixture
@@ -22,3 +23,11 @@ def audiohook_clock() -> ManualClock:
     from openaudiohook.testing.clock import ManualClock
 
     return ManualClock()
+
+
+@pytest.fixture
+def audiohook_pair(audiohook_clock: ManualClock) -> SessionPair:
+    """A client session and a server session joined by a link, on `audiohook_clock`."""
+    from openaudiohook.testing.session_pair import SessionPair
+
+    return SessionPair(clock=audiohook_clock)

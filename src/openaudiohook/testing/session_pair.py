@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from openaudiohook.protocol._session import CloseConnection, SendBinary, SendText
+from openaudiohook.protocol import CloseConnection, SendBinary, SendText
 from openaudiohook.protocol.client import ClientSession, ClientTimers
 from openaudiohook.protocol.duration import NS_PER_S
 from openaudiohook.protocol.events import CloseRequested, SessionEvent
