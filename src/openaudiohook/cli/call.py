@@ -305,9 +305,8 @@ def _scenario(
         source = file.open()
     except MediaError as error:
         raise ConfigurationError(str(error)) from None
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or "not a path"
-        raise ConfigurationError(f"--wav {wav}: cannot be read: {reason}") from None
+    except OSError as error:
+        raise ConfigurationError(f"--wav {wav}: cannot be read: {error.strerror}") from None
     source.close()
     is_heard = source.channels == 1 and hears_only
     return single_play(file, channel="internal" if is_heard else "both", language=language)
@@ -320,7 +319,7 @@ def _text_or_file(value: str) -> str:
         return Path(value[1:]).read_text(encoding="utf-8")
     except OSError as error:
         raise ConfigurationError(
-            f"--custom-config {value}: cannot be read: {error.strerror or 'not a path'}"
+            f"--custom-config {value}: cannot be read: {error.strerror}"
         ) from None
     except ValueError:
         raise ConfigurationError(f"--custom-config {value}: not UTF-8 text") from None
