@@ -24,7 +24,7 @@ export NO_MKDOCS_2_WARNING = 1
 # Which extras of pyproject.toml a group of targets needs.
 EXTRAS_demo := speed,plots
 EXTRAS_test := test,speed,audio,plots
-EXTRAS_lint := lint,speed,audio,plots
+EXTRAS_lint := lint,test,speed,audio,plots
 EXTRAS_docs := docs,plots
 
 .DELETE_ON_ERROR:
