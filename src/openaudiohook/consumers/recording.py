@@ -11,6 +11,7 @@ disk takes data again, so that sample n of the file stays sample n of the sessio
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import re
@@ -371,6 +372,8 @@ def is_writable(directory: Path) -> OSError | None:
             probe.write_bytes(bytes(65536))
         finally:
             probe.unlink(missing_ok=True)
+    except FileExistsError:
+        return NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
     except OSError as error:
         return error
     return None

@@ -20,14 +20,14 @@ __all__ = ["RecordingWriter"]
 
 FLUSH_S: Final = 0.4
 _SLOTS: Final = 8
-_PROBE_S: Final = 2.0
+PROBE_S: Final = 2.0
 
 
 class RecordingWriter:
     """Writes recordings, and says when it cannot.
 
     Recordings go on whatever the disk does: what it refuses is accounted for by each of them.
-    While something is wrong, the directory is tried again every two seconds.
+    While something is wrong, the directory is tried again and again.
     """
 
     def __init__(
@@ -37,6 +37,7 @@ class RecordingWriter:
         on_trouble: Callable[[str], None],
         on_recovery: Callable[[], None],
         flush_s: float = FLUSH_S,
+        probe_s: float = PROBE_S,
     ) -> None:
         """Prepare; `start` begins.
 
@@ -45,10 +46,12 @@ class RecordingWriter:
             on_trouble: called on the writer's thread with a reason, when it changes.
             on_recovery: called on the writer's thread when all is well again.
             flush_s: how often each recording is flushed.
+            probe_s: how often the directory is tried while something is wrong.
         """
         self._directory = directory
         self._on_trouble = on_trouble
         self._on_recovery = on_recovery
+        self._probe_s = probe_s
         self._tick_s = flush_s / _SLOTS
         self._slots: tuple[dict[Recording, None], ...] = tuple({} for _ in range(_SLOTS))
         self._slot_of: dict[Recording, int] = {}
@@ -145,13 +148,13 @@ class RecordingWriter:
         # Of an OSError the cause is told, never the path: it has the ids of a call in it.
         cause = error.strerror if isinstance(error, OSError) else None
         reason = f"recordings cannot be written: {cause or type(error).__name__}"
-        self._probe_at = monotonic() + _PROBE_S
+        self._probe_at = monotonic() + self._probe_s
         if reason != self._trouble:
             self._trouble = reason
             self._on_trouble(reason)
 
     def _probe(self, now: float) -> None:
-        self._probe_at = now + _PROBE_S
+        self._probe_at = now + self._probe_s
         if not self._failing and is_writable(self._directory) is None:
             self._trouble = None
             self._on_recovery()

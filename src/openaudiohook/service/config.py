@@ -82,7 +82,7 @@ class ServiceConfig(msgspec.Struct, frozen=True, kw_only=True):
     open_backlog_s: Seconds = 10.0
     inline_burst_ms: Count = 200
     close_budget_s: Seconds = 5.0
-    drain_grace_s: Seconds = 5.0
+    drain_grace_s: Seconds = 2.0
     drain_timeout_s: Seconds = 3600.0
     drain_reconnect: bool = False
     consumer: dict[str, dict[str, Any]] = {}
@@ -116,13 +116,14 @@ class ServiceConfig(msgspec.Struct, frozen=True, kw_only=True):
                 raise ConfigurationError("no_auth ignores credentials: leave one of them out")
             if not is_loopback(self.host) and not self.allow_remote_no_auth:
                 raise ConfigurationError(
-                    f"no_auth on {self.host} would let anyone in; listen on 127.0.0.1, or say "
-                    "allow_remote_no_auth as well if you mean it"
+                    f"no_auth on {self.host} would let anyone in; listen on 127.0.0.1, or give "
+                    "allow_remote_no_auth (--allow-remote-no-auth) as well if you mean it"
                 )
         elif not has_credentials:
             raise ConfigurationError(
-                "no credentials: give api_key and client_secret, or a credentials file, "
-                "or no_auth to let every client in"
+                "no credentials: give api_key and client_secret (--api-key and --client-secret, or "
+                "OPENAUDIOHOOK_API_KEY and OPENAUDIOHOOK_CLIENT_SECRET), or a credentials file "
+                "(--credentials), or let every client in with no_auth (--no-auth)"
             )
         return self
 
@@ -172,7 +173,9 @@ SETTINGS: Final[Mapping[str, Setting]] = {
     ),
     "close_budget_s": Setting("Time consumers have to close, in seconds.", "seconds, 0 to 86400"),
     "drain_grace_s": Setting(
-        "On SIGTERM, how long new sessions are still served, in seconds.", "seconds, 0 to 86400"
+        "On SIGTERM, how long new sessions are still served, in seconds: until a load balancer "
+        "has noticed.",
+        "seconds, 0 to 86400",
     ),
     "drain_timeout_s": Setting(
         "On SIGTERM, how long running sessions may take to end, in seconds.",

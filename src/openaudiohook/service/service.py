@@ -195,6 +195,7 @@ class Service:
         if config.admin is not None:
             self._admin = AdminListener({HEALTH_PATH: self._admin_health, "/metrics": self._text})
             await self._admin.start(Address.parse(config.admin))
+            _log.info("admin listening", port=self._admin.port)
         self._listener = await listen(
             host=config.host,
             port=config.port,
