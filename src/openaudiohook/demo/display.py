@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -17,7 +17,7 @@ from openaudiohook.demo.story import Caption, Chapter
 
 __all__ = ["Display", "LineDisplay", "LiveDisplay", "Row", "Snapshot", "displaying"]
 
-_STYLES = {
+_STYLES: Final = {
     "live": "green",
     "catching up": "bright_blue",
     "throttled": "yellow",
@@ -27,7 +27,8 @@ _STYLES = {
     "completed": "bold green",
     "failed": "bold red",
 }
-_REFRESHES_PER_S = 8
+_CLOSING: Final = "closing"
+_REFRESHES_PER_S: Final = 8
 
 
 class Row(NamedTuple):
@@ -89,8 +90,10 @@ class LineDisplay:
         """Print what is new."""
         if snapshot.chapter != self._chapter:
             self._chapter = snapshot.chapter
-            self._print(snapshot.position, f"{_title(snapshot.chapter)}")
+            self._print(snapshot.position, _title(snapshot.chapter))
         for row in snapshot.rows:
+            if row.state == _CLOSING:  # the end follows
+                continue
             if row.state != self._states.get(row.name, row.state):
                 self._print(snapshot.position, f"  {row.name}: {row.state}")
             self._states[row.name] = row.state
@@ -139,7 +142,7 @@ def _call(snapshot: Snapshot) -> Group:
     said = Text("", style="italic", no_wrap=True, overflow="ellipsis")
     if caption is not None:
         said.append(f"{caption.speaker}: {caption.text}")
-    return Group(clock, title, said)
+    return Group(Text("One call, streamed to five integrations at once"), clock, title, said)
 
 
 def _integrations(rows: tuple[Row, ...]) -> Table:

@@ -138,13 +138,13 @@ def _lane(lane: Lane, length: int, levels: Sequence[float], top: int) -> list[st
     left, right = _x(0, length), _x(length, length)
     out = [
         _text(24, middle - 2, lane.name, 15, bold=True),
-        _text(24, middle + 15, lane.role, 12, fill="#555555") if lane.role != lane.name else "",
+        _text(24, middle + 15, lane.remark, 12, fill="#555555"),
         f"<rect x='{left}' y='{top}' width='{right - left}' height='{_LANE}' fill='#f4f5f6'/>",
     ]
     for stretch in lane.stretches:
         out.append(_stretch(stretch, length, top))
         out.append(_sound(stretch, length, levels, middle))
-    return [line for line in out if line]
+    return out
 
 
 def _stretch(stretch: Stretch, length: int, top: int) -> str:

@@ -135,7 +135,11 @@ class DemoReport(NamedTuple):
 
 
 def check(
-    call: CallReport, outcomes: Sequence[Outcome], *, is_slow_shown: bool
+    call: CallReport,
+    outcomes: Sequence[Outcome],
+    *,
+    is_slow_shown: bool = True,
+    is_secure_shown: bool = True,
 ) -> tuple[Claim, ...]:
     """Check everything the demo claims.
 
@@ -143,32 +147,62 @@ def check(
         call: the Monitor's report.
         outcomes: the integrations.
         is_slow_shown: whether the call is long enough for a slow integration to fall behind.
+        is_secure_shown: whether the call is long enough to come to its secure flow.
     """
-    is_secure_shown = bool(call.secure_spans)
-    slow = [one for one in outcomes if one.role is Role.SLOW]
-    late = [one for one in outcomes if one.role is Role.REFUSES_TWICE]
-    return (
-        _claim("every integration was served to the end", outcomes, _not_completed),
-        _claim("each received exactly what was sent to it", outcomes, _not_exact),
-        _claim("every sample is accounted for", outcomes, _not_accounted),
-        _claim(
-            "the slow one lost only audio, and was told which", slow, _not_slow,
-            is_shown=is_slow_shown or any(one.endpoint.account.discarded for one in slow),
-        ),
-        _claim("the late one caught up from the start", late, _not_late),
-        _claim(
-            "all were paused while the card was read", outcomes, _not_paused,
-            is_shown=is_secure_shown,
-        ),
-        _claim(
-            "nothing of it is in any recording",
-            outcomes,
-            lambda one: secure_violation(
-                one.recording, call.secure_spans, length=call.call_samples
+
+    def unsilenced(outcome: Outcome) -> str | None:
+        return secure_violation(outcome.recording, call.secure_spans, length=call.call_samples)
+
+    by_role = {role: [one for one in outcomes if one.role is role] for role in Role}
+    slow, late = by_role[Role.SLOW], by_role[Role.REFUSES_TWICE]
+    is_slow_shown |= any(one.endpoint.account.discarded for one in slow)
+    return tuple(
+        Claim(text, tuple(_failures(claimed, failure)) if is_shown else (), is_shown)
+        for text, claimed, failure, is_shown in (
+            (
+                "every integration was served to the end of the call",
+                outcomes,
+                _not_completed,
+                True,
             ),
-            is_shown=is_secure_shown,
-        ),
-    )  # fmt: skip
+            (
+                "each received exactly what was sent to it: same samples, same SHA-256",
+                outcomes,
+                _not_exact,
+                True,
+            ),
+            (
+                "sent + discarded + paused + lost = call, to the sample, for each",
+                outcomes,
+                _not_accounted,
+                True,
+            ),
+            (
+                "the slow one had audio discarded, and was told exactly which",
+                slow,
+                _not_slow,
+                is_slow_shown,
+            ),
+            (
+                "the late one, refused twice, caught up from the start and misses nothing",
+                late,
+                _not_late,
+                True,
+            ),
+            (
+                "all were paused while the card number was read",
+                outcomes,
+                _not_paused,
+                is_secure_shown,
+            ),
+            (
+                "no recording holds a byte of that: 0xFF throughout",
+                outcomes,
+                unsilenced,
+                is_secure_shown,
+            ),
+        )
+    )
 
 
 def secure_violation(recording: Path, spans: Sequence[Span], *, length: int) -> str | None:
@@ -176,8 +210,10 @@ def secure_violation(recording: Path, spans: Sequence[Span], *, length: int) -> 
 
     It must be as long as the call, hold sound, and be silent (0xFF) throughout the spans.
     """
+    if not spans:
+        return "the call had no secure span"
     has_sound = False
-    secure: bytes = b""
+    secure = b""
     try:
         with recording.open("rb") as file:
             reader = WavReader(file, name=recording.name)
@@ -199,20 +235,13 @@ def _sounds(audio: bytes) -> bool:
     return audio.count(_SILENCE) < len(audio)
 
 
-def _claim(
-    text: str,
-    outcomes: Sequence[Outcome],
-    failure: Callable[[Outcome], str | None],
-    *,
-    is_shown: bool = True,
-) -> Claim:
-    def found() -> Iterator[str]:
-        for outcome in outcomes:
-            problem = failure(outcome)
-            if problem is not None:
-                yield f"{outcome.name}: {problem}"
-
-    return Claim(text, tuple(found()) if is_shown else (), is_shown)
+def _failures(
+    outcomes: Sequence[Outcome], failure: Callable[[Outcome], str | None]
+) -> Iterator[str]:
+    for outcome in outcomes:
+        problem = failure(outcome)
+        if problem is not None:
+            yield f"{outcome.name}: {problem}"
 
 
 def _not_completed(outcome: Outcome) -> str | None:

@@ -29,7 +29,12 @@ from openaudiohook.host.consumer import per_session
 from openaudiohook.host.registry import Registry
 from openaudiohook.monitor.monitor import Monitor, RunningCall
 from openaudiohook.monitor.report import CallReport
-from openaudiohook.monitor.scenario import Scenario, expected_samples, load_scenario
+from openaudiohook.monitor.scenario import (
+    Scenario,
+    SecureFlow,
+    expected_samples,
+    load_scenario,
+)
 from openaudiohook.service.config import ServiceConfig
 from openaudiohook.service.service import Service
 from openaudiohook.transport.admission import Admission
@@ -44,6 +49,12 @@ CAST: Final[Mapping[str, Role]] = {
     "late": Role.REFUSES_TWICE,
 }
 """The integrations, and what each is there to show."""
+
+_WHAT_FOR: Final = {
+    Role.PLAIN: "",
+    Role.SLOW: "on a thin line",
+    Role.REFUSES_TWICE: "refuses twice",
+}
 
 _CALL: Final = Path(__file__).parent / "call" / "call.toml"
 _PATH: Final = "/api/v1/audiohook/ws"
@@ -113,14 +124,11 @@ class Demo:
 
     async def run(self, display: Display) -> DemoReport:
         """Run the call to its end, and check what arrived. Cancelling it leaves nothing behind."""
-        async with self._integrations() as configs:
-            self._running = Monitor().start(self._scenario, configs)
-            watching = asyncio.create_task(self._watch(self._running, display))
-            try:
-                call = await self._running.finished()
-            finally:
-                watching.cancel()
-                await asyncio.gather(watching, return_exceptions=True)
+        async with self._integrations() as configs, asyncio.TaskGroup() as tasks:
+            running = self._running = Monitor().start(self._scenario, configs)
+            watching = tasks.create_task(self._watch(running, display))
+            call = await running.finished()
+            watching.cancel()
         return await asyncio.to_thread(self._report, call)
 
     # The two ends -----------------------------------------------------------------------
@@ -235,7 +243,12 @@ class Demo:
         return DemoReport(
             call=call,
             outcomes=outcomes,
-            claims=check(call, outcomes, is_slow_shown=self._is_slow_shown(outcomes)),
+            claims=check(
+                call,
+                outcomes,
+                is_slow_shown=self._is_slow_shown(outcomes),
+                is_secure_shown=any(isinstance(s, SecureFlow) for s in self._scenario.steps),
+            ),
             recordings=self._recordings,
             picture=_write_picture(self._recordings / "timeline.svg", self.timeline, outcomes),
         )
@@ -288,7 +301,7 @@ def _timeline(call: CallReport, outcomes: Sequence[Outcome], story: Story) -> Ti
         lanes=tuple(
             make_lane(
                 one.name,
-                one.role,
+                _WHAT_FOR[one.role],
                 one.receipt,
                 length=length,
                 live_from=_live_from(one),

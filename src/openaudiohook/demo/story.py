@@ -23,12 +23,12 @@ from openaudiohook.monitor.scenario import (
 __all__ = ["Caption", "Chapter", "Story", "cut", "load_captions", "monitored_from", "tell"]
 
 _REMARKS: Final = {
-    "ivr": "the flow answers",
-    "queue": "the caller waits",
-    "agent": "they talk",
-    "secure flow": "a card number is read: nothing leaves",
-    "hold": "the music is streamed too",
-    "farewell": "in another language",
+    "ivr": "what is said is streamed",
+    "queue": "the music is streamed",
+    "agent": "what is said is streamed",
+    "secure flow": "a card number is read; nothing leaves",
+    "hold": "no pause: the music is streamed",
+    "farewell": "the media language changes",
 }
 _UNMONITORED: Final = "not monitored, nothing leaves yet"
 _FAREWELL: Final = "farewell"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from pathlib import Path
 
 from rich import box
 from rich.console import Console
@@ -26,8 +25,8 @@ def print_summary(console: Console, report: DemoReport, timeline: Timeline) -> N
     for claim in report.claims:
         console.print(_claim(claim), soft_wrap=True)
     console.print()
-    for path, what in _files(report):
-        console.print(f"{what:<11}{path}", markup=False, highlight=False, soft_wrap=True)
+    for what, path in _files(report):
+        console.print(f"{what}\n   {path}", markup=False, highlight=False, soft_wrap=True)
 
 
 def results_table(report: DemoReport) -> Table:
@@ -80,21 +79,20 @@ def _row(report: DemoReport, outcome: Outcome) -> Iterable[Text]:
 
 def _claim(claim: Claim) -> Text:
     if not claim.is_shown:
-        return Text(f"-  {claim.text}: not reached in a call this short", style="dim")
+        return Text(f"-   {claim.text}: not reached in a call this short", style="dim")
     if claim.holds:
-        return Text("ok ", style="green").append(claim.text, style="default")
-    line = Text("NOT ", style="bold red").append(claim.text)
+        return Text.assemble(("ok  ", "green"), claim.text)
+    line = Text.assemble(("NO  ", "bold red"), claim.text)
     for failure in claim.failures:
-        line.append(f"\n     {failure}")
+        line.append(f"\n    {failure}")
     return line
 
 
-def _files(report: DemoReport) -> Iterable[tuple[Path | str, str]]:
-    for outcome in report.outcomes:
-        recordings = outcome.recording.parent
-        yield f"{recordings}/  (a .wav each, and a .json that accounts for it)", "recordings"
-        break
-    yield report.picture or "could not be written", "timeline"
+def _files(report: DemoReport) -> Iterable[tuple[str, str]]:
+    folder = report.recordings / report.call.conversation_id
+    yield "Recordings, and a JSON file beside each that accounts for every sample:", f"{folder}/"
+    picture = "(it could not be written)" if report.picture is None else str(report.picture)
+    yield "The timeline as a picture, drawn from the recordings:", picture
 
 
 def _seconds(samples: int) -> str:

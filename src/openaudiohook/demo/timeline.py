@@ -36,10 +36,16 @@ class Stretch(NamedTuple):
 
 
 class Lane(NamedTuple):
-    """One integration: its stretches, in order and without a gap."""
+    """One integration: its stretches, in order and without a gap.
+
+    Attributes:
+        name: the integration.
+        remark: what it is there to show, in a word or two.
+        stretches: what became of the call.
+    """
 
     name: str
-    role: str
+    remark: str
     stretches: tuple[Stretch, ...]
 
 
@@ -69,7 +75,7 @@ class Timeline(NamedTuple):
 
 def make_lane(
     name: str,
-    role: str,
+    remark: str,
     receipt: Receipt,
     *,
     length: int,
@@ -80,7 +86,7 @@ def make_lane(
 
     Args:
         name: the integration.
-        role: what it is there to show.
+        remark: what it is there to show.
         receipt: what it received and was told.
         length: how long the call is.
         live_from: the sample that was live when its session was opened.
@@ -105,7 +111,7 @@ def make_lane(
         at = max(at, end)
     if at < length:
         stretches.append(Stretch(at, length, Fate.MISSING))
-    return Lane(name, role, tuple(stretches))
+    return Lane(name, remark, tuple(stretches))
 
 
 def fate_columns(lane: Lane, *, length: int, columns: int) -> list[Fate]:
