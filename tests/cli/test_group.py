@@ -96,6 +96,15 @@ def test_the_traceback_is_there_for_who_asks(
     assert isinstance(run_raising(KeyError("x")).exception, KeyError)
 
 
+def test_a_broken_pipe_is_no_traceback(run_raising: Run) -> None:
+    result = run_raising(BrokenPipeError(errno.EPIPE, "Broken pipe"))
+    assert (result.exit_code, result.output) == (1, "")
+
+
+def test_the_commands_are_listed_in_their_order() -> None:
+    assert main.list_commands(click.Context(main)) == list(COMMANDS)
+
+
 def test_ctrl_c_ends_with_130(run_raising: Run) -> None:
     result = run_raising(KeyboardInterrupt())
     assert (result.exit_code, result.output) == (130, "")
