@@ -282,7 +282,8 @@ class Driver(WSListener):
         if has_reserved:
             raise FramingError(PROTOCOL_ERROR, "reserved bits in a control frame")
         if opcode == PING:
-            self._transport.send_pong(payload)
+            if not self._transport.underlying_transport.is_closing():
+                self._transport.send_pong(payload)
         elif opcode == CLOSE:
             code = close_code(payload)
             if not self._transport.is_close_frame_sent:
@@ -336,6 +337,8 @@ class Driver(WSListener):
     def _write(self, outgoing: list[Outgoing], now_ns: int) -> None:
         for item in outgoing:
             assert self._transport is not None
+            if self._transport.underlying_transport.is_closing():
+                return  # the connection broke, and we are about to be told
             if isinstance(item, CloseConnection):
                 self._transport.send_close(WSCloseCode(item.code))
                 self._begin_closing(now_ns)
