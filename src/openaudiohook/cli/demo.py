@@ -61,8 +61,12 @@ def demo(
     if not console.is_terminal:
         console = Console(highlight=False, width=_WIDTH)
     job = Demo(scenario, recordings=recordings, captions=captions)
-    with displaying(console) as display, asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        report = runner.run(job.run(display))
+    try:
+        with displaying(console) as display, asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            report = runner.run(job.run(display))
+    except KeyboardInterrupt:
+        click.echo(f"Interrupted. What was recorded so far is in {recordings}", err=True)
+        raise
     print_summary(console, report, job.timeline)
     if json_file is not None:
         json_file.write_text(json.dumps(report.as_json(), indent=2) + "\n", encoding="utf-8")

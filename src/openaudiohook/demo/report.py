@@ -14,7 +14,7 @@ from openaudiohook.exceptions import MediaError
 from openaudiohook.fanout.endpoint import EndpointReport, EndpointState
 from openaudiohook.monitor.report import CallReport
 
-__all__ = ["Claim", "DemoReport", "Outcome", "Role", "check", "secure_violation"]
+__all__ = ["Claim", "DemoReport", "Outcome", "Role", "check", "recording_fault", "secure_fault"]
 
 _SILENCE: Final = 0xFF
 
@@ -150,8 +150,11 @@ def check(
         is_secure_shown: whether the call is long enough to come to its secure flow.
     """
 
-    def unsilenced(outcome: Outcome) -> str | None:
-        return secure_violation(outcome.recording, call.secure_spans, length=call.call_samples)
+    def not_recorded(outcome: Outcome) -> str | None:
+        return recording_fault(outcome.recording, length=call.call_samples)
+
+    def not_silenced(outcome: Outcome) -> str | None:
+        return secure_fault(outcome.recording, call.secure_spans)
 
     by_role = {role: [one for one in outcomes if one.role is role] for role in Role}
     slow, late = by_role[Role.SLOW], by_role[Role.REFUSES_TWICE]
@@ -178,6 +181,12 @@ def check(
                 True,
             ),
             (
+                "each was recorded, in a file as long as the call",
+                outcomes,
+                not_recorded,
+                True,
+            ),
+            (
                 "the slow one had audio discarded, and was told exactly which",
                 slow,
                 _not_slow,
@@ -198,36 +207,41 @@ def check(
             (
                 "no recording holds a byte of that: 0xFF throughout",
                 outcomes,
-                unsilenced,
+                not_silenced,
                 is_secure_shown,
             ),
         )
     )
 
 
-def secure_violation(recording: Path, spans: Sequence[Span], *, length: int) -> str | None:
-    """Read a recording and say what is wrong with it, in a few words; None if nothing is.
-
-    It must be as long as the call, hold sound, and be silent (0xFF) throughout the spans.
-    """
-    if not spans:
-        return "the call had no secure span"
-    has_sound = False
-    secure = b""
+def recording_fault(recording: Path, *, length: int) -> str | None:
+    """Read a recording and say what is wrong with it: it must be as long as the call, and sound."""
     try:
         with recording.open("rb") as file:
             reader = WavReader(file, name=recording.name)
             if reader.info.samples != length:
-                return f"the recording has {reader.info.samples} samples, the call {length}"
-            for start, end in spans:
-                has_sound |= _sounds(b"".join(reader.read(start - reader.position)))
-                secure += b"".join(reader.read(end - start))
-            has_sound |= _sounds(b"".join(reader.read(length - reader.position)))
+                return f"its recording has {reader.info.samples} samples, and the call {length}"
+            blocks = reader.blocks(RATE)
+            has_sound = any(_sounds(channel) for block in blocks for channel in block)
     except (MediaError, OSError) as error:
-        return f"the recording cannot be read ({type(error).__name__})"
-    if not has_sound:
-        return "the recording is silent throughout, so its silence shows nothing"
-    sounding = len(secure) - secure.count(_SILENCE)
+        return f"its recording cannot be read ({type(error).__name__})"
+    return None if has_sound else "its recording is silent throughout"
+
+
+def secure_fault(recording: Path, spans: Sequence[Span]) -> str | None:
+    """Read the secure spans of a recording, and say if anything is in them but 0xFF."""
+    if not spans:
+        return "the call had no secure span"
+    sounding = 0
+    try:
+        with recording.open("rb") as file:
+            reader = WavReader(file, name=recording.name)
+            for start, end in spans:
+                reader.read(start - reader.position)
+                for channel in reader.read(end - start):
+                    sounding += len(channel) - channel.count(_SILENCE)
+    except (MediaError, OSError) as error:
+        return f"its recording cannot be read ({type(error).__name__})"
     return f"{sounding} bytes of a secure span are not 0xFF" if sounding else None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Final
 
 from rich import box
 from rich.console import Console
@@ -16,10 +17,14 @@ from openaudiohook.demo.timeline import Timeline
 
 __all__ = ["print_summary", "results_table"]
 
+_UNITS: Final = "Audio in seconds; p50 and p99 in ms, from a frame's completion to a consumer."
+
 
 def print_summary(console: Console, report: DemoReport, timeline: Timeline) -> None:
     """Print everything there is to say."""
     console.print(results_table(report))
+    console.print(_UNITS, soft_wrap=True)
+    console.print()
     console.print(draw(timeline, width=min(console.width, 120)))
     console.print()
     for claim in report.claims:
@@ -36,8 +41,6 @@ def results_table(report: DemoReport) -> Table:
         padding=0,
         pad_edge=False,
         header_style="bold",
-        caption="Audio in seconds. Latency in ms, from a frame's completion to a consumer.",
-        caption_justify="left",
     )
     table.add_column("", no_wrap=True)
     for head in ("sent", "received"):
