@@ -18,11 +18,12 @@ import structlog
 from openaudiohook.cli import EXIT_FAILED
 from openaudiohook.exceptions import ConfigurationError
 from openaudiohook.service.config import ServiceConfig, load_config
+from openaudiohook.service.log import get_logger
 from openaudiohook.service.service import Service, raise_descriptor_limit
 
 __all__ = ["serve"]
 
-_log = structlog.get_logger()
+_log = get_logger(__name__)
 
 # What lives as long as the service is never looked at again; what a session leaves is mostly
 # freed by counting, so that full collections may be rare.
@@ -134,31 +135,23 @@ def _loop_factory() -> Any:
 
 
 def _set_up_logging(level: str) -> None:
-    """Send our log lines, and those of what we are built on, to stderr in one form."""
-    threshold = logging.getLevelNamesMapping()[level.upper()]
-    is_terminal = sys.stderr.isatty()
-    shared: list[Any] = [
-        structlog.stdlib.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-    ]
+    """Send log lines to stderr: ours, and those of what we are built on."""
     renderer: Any = (
         structlog.dev.ConsoleRenderer()
-        if is_terminal
+        if sys.stderr.isatty()
         else structlog.processors.LogfmtRenderer(key_order=("timestamp", "level", "event"))
-    )
-    structlog.configure(
-        processors=[*shared, renderer],
-        wrapper_class=structlog.make_filtering_bound_logger(threshold),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-        cache_logger_on_first_use=False,
     )
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
-            foreign_pre_chain=shared,
+            foreign_pre_chain=[
+                structlog.stdlib.add_log_level,
+                structlog.stdlib.ExtraAdder(),
+                structlog.processors.TimeStamper(fmt="iso", utc=True),
+            ],
         )
     )
     root = logging.getLogger()
     root.handlers[:] = [handler]
-    root.setLevel(threshold)
+    root.setLevel(level.upper())

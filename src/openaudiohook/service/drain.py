@@ -11,15 +11,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 
-import structlog
-
 from openaudiohook.protocol import DisconnectReason
 from openaudiohook.service.health import Health
+from openaudiohook.service.log import get_logger
 from openaudiohook.service.session import SessionContext
 
 __all__ = ["Drain"]
 
-_log = structlog.get_logger()
+_log = get_logger(__name__)
 
 
 class Drain:

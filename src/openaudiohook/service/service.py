@@ -9,8 +9,6 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
-import structlog
-
 from openaudiohook.auth import InMemoryKeys, ReplayCache
 from openaudiohook.exceptions import ConfigurationError
 from openaudiohook.host.consumer import ConsumerFactory
@@ -19,6 +17,7 @@ from openaudiohook.service.admin import AdminListener, AdminReply
 from openaudiohook.service.config import Address, ServiceConfig, read_credentials
 from openaudiohook.service.drain import Drain
 from openaudiohook.service.health import HEALTH_PATH, Health
+from openaudiohook.service.log import get_logger
 from openaudiohook.service.metrics import CONTENT_TYPE_LATEST, Metrics
 from openaudiohook.service.session import ServiceSession, SessionContext
 from openaudiohook.service.watch import Watch
@@ -37,7 +36,7 @@ from openaudiohook.transport import (
 
 __all__ = ["Service", "raise_descriptor_limit"]
 
-_log = structlog.get_logger()
+_log = get_logger(__name__)
 _JSON = "application/json"
 
 

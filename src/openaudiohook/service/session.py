@@ -11,8 +11,6 @@ from collections.abc import Callable, Coroutine, Sequence
 from time import monotonic_ns, time_ns
 from typing import Any, Final, cast
 
-import structlog
-
 from openaudiohook.exceptions import LocalProtocolError, SessionClosed
 from openaudiohook.host.consumer import Capabilities, ConsumerFactory, SessionInfo
 from openaudiohook.host.dispatch import Budgets, Observer, SessionDispatch
@@ -43,13 +41,14 @@ from openaudiohook.protocol.events import (
 )
 from openaudiohook.protocol.media import SAMPLE_RATE
 from openaudiohook.service.config import ServiceConfig
+from openaudiohook.service.log import get_logger
 from openaudiohook.service.metrics import Metrics
 from openaudiohook.service.probe import answer_probe
 from openaudiohook.transport import Admitted, Driver
 
 __all__ = ["ServiceSession", "SessionContext", "choose_media"]
 
-_log = structlog.get_logger()
+_log = get_logger(__name__)
 
 _KNOWN_CODES: Final = frozenset(ErrorCode)
 _OPEN_STATES: Final = (ServerState.ACTIVE, ServerState.PAUSED)
@@ -326,7 +325,7 @@ class ServiceSession:
             "client violated the protocol",
             session=self._admitted.session_id,
             code=int(event.code),
-            message=event.message_type,
+            type=event.message_type,
             seq=event.seq,
             problem=event.problem,
         )

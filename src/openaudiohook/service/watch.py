@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import structlog
-
 from openaudiohook.host.consumer import SAMPLE_RATE, Status
 from openaudiohook.service.health import Health
+from openaudiohook.service.log import get_logger
 from openaudiohook.service.metrics import Metrics
 
 __all__ = ["Watch"]
 
-_log = structlog.get_logger()
+_log = get_logger(__name__)
 _WHOLE = ""
 
 
