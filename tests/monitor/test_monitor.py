@@ -171,7 +171,13 @@ async def test_five_endpoints_get_identical_audio_whatever_the_others_do() -> No
     assert (by_name["late"].attempts, by_name["late"].state) == (3, "completed")
     assert by_name["a"].account.sent_sha256 == by_name["late"].account.sent_sha256
     assert by_name["dies"].state == "failed"
-    assert by_name["dies"].account.lost > 0
+    dead = by_name["dies"]
+    assert dead.account.lost > 0
+    lost_at = report.lost_at[dead.session_id]
+    assert dead.account.ended_at is not None
+    assert dead.account.opened_at is not None
+    assert dead.account.ended_at <= lost_at < 160_000
+    assert report.chargeable_samples(dead) == lost_at - dead.account.opened_at
     assert (by_name["stranger"].state, by_name["stranger"].http_status) == ("failed", 401)
     assert "API key and the client secret" in (by_name["stranger"].error or "")
     assert by_name["stranger"].account.lost == 160_000

@@ -30,7 +30,7 @@ from openaudiohook.monitor.metering import FREE_PAUSES
 from openaudiohook.monitor.report import CallReport
 from openaudiohook.monitor.scenario import Scenario
 from openaudiohook.protocol.client import ClientTimers
-from openaudiohook.protocol.events import SessionEvent
+from openaudiohook.protocol.events import SessionEnded, SessionEvent, SessionOpened
 from openaudiohook.protocol.media import NS_PER_SAMPLE
 from openaudiohook.protocol.messages import Participant
 from openaudiohook.protocol.trace import Trace, TraceRecord
@@ -185,6 +185,7 @@ class RunningCall:
         self._on_trace = on_trace
         self._traces: list[Trace] = []
         self._tasks: list[asyncio.Task[EndpointReport]] = []
+        self._lost_at: dict[str, int] = {}
         self._is_over = asyncio.Event()
         self._was_interrupted = False
         self._fault: Exception | None = None
@@ -309,9 +310,17 @@ class RunningCall:
             timers=monitor.timers,
             ssl=monitor.ssl,
             trace=trace,
-            on_event=self._on_event,
+            on_event=self._heard,
             now_ns=monitor.now_ns,
         )
+
+    def _heard(self, endpoint: Endpoint, event: SessionEvent) -> None:
+        if isinstance(event, SessionOpened):
+            self._lost_at.pop(endpoint.session_id, None)
+        elif isinstance(event, SessionEnded) and event.reason is None:
+            self._lost_at[endpoint.session_id] = self.call.monitored_samples
+        if self._on_event is not None:
+            self._on_event(endpoint, event)
 
     def _ended(self, task: asyncio.Task[EndpointReport]) -> None:
         """One endpoint is done; a call that nobody listens to any more is hung up."""
@@ -333,6 +342,7 @@ class RunningCall:
             monitored_from=call.monitored_from,
             secure_spans=call.secure_spans,
             endpoints=reports or tuple(_never_connected(config) for config in self._configs),
+            lost_at=self._lost_at,
             free_pauses=self._monitor.free_pauses,
             problems=tuple(call.problems),
             was_interrupted=self._was_interrupted,

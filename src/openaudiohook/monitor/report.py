@@ -7,7 +7,7 @@ address of a caller, or audio.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import msgspec
@@ -31,6 +31,7 @@ class CallReport(msgspec.Struct, frozen=True, kw_only=True):
             the call was never monitored, and so nobody was connected.
         secure_spans: where nothing could leave.
         endpoints: one for each endpoint, in the order in which they were configured.
+        lost_at: the sample that was live when a connection was lost without `close`, by session.
         free_pauses: the causes whose time is not charged.
         problems: what could not be played, in words.
         was_interrupted: the call was hung up from outside before its end.
@@ -41,6 +42,7 @@ class CallReport(msgspec.Struct, frozen=True, kw_only=True):
     monitored_from: int | None
     secure_spans: tuple[SecureSpan, ...]
     endpoints: tuple[EndpointReport, ...]
+    lost_at: Mapping[str, int]
     free_pauses: Collection[PauseCause] = FREE_PAUSES
     problems: tuple[str, ...] = ()
     was_interrupted: bool = False
@@ -55,7 +57,7 @@ class CallReport(msgspec.Struct, frozen=True, kw_only=True):
         account = endpoint.account
         return chargeable_samples(
             opened_at=account.opened_at,
-            ended_at=account.ended_at,
+            ended_at=self.lost_at.get(endpoint.session_id, account.ended_at),
             pauses=account.intervals,
             free_pauses=self.free_pauses,
         )
