@@ -22,10 +22,10 @@ SECOND = 8000  # samples
 
 CALL = Scenario(
     steps=(
-        Play(at=0, source=Tone(samples=6 * SECOND), channel="both"),
+        Play(at=0, source=Tone(samples=4 * SECOND), channel="both"),
         Monitoring(at=1 * SECOND, on=True, by=SwitchedBy.QUEUE),
-        SecureFlow(at=3 * SECOND, is_start=True),
-        SecureFlow(at=4 * SECOND, is_start=False),
+        SecureFlow(at=2 * SECOND, is_start=True),
+        SecureFlow(at=3 * SECOND, is_start=False),
     )
 )
 

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import structlog
 from anyio.from_thread import start_blocking_portal
 from click.testing import CliRunner, Result
 from rich.console import Console
@@ -57,9 +58,12 @@ def service(shared: Service) -> Service:
 
 
 @pytest.fixture(autouse=True)
-def _no_credentials_around(monkeypatch: pytest.MonkeyPatch) -> None:
+def _alone(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Keep what the environment says out, and what the command sets up in."""
     monkeypatch.delenv("OPENAUDIOHOOK_API_KEY", raising=False)
     monkeypatch.delenv("OPENAUDIOHOOK_CLIENT_SECRET", raising=False)
+    yield
+    structlog.reset_defaults()
 
 
 def call(*arguments: object, env: dict[str, str] | None = None) -> Result:
@@ -243,6 +247,7 @@ def test_a_wrong_secret_ends_the_call_with_a_sentence_that_helps(service: Servic
         (["--uri", "URI", "--tone", "0.0001"], "whole number of samples"),
         (["--uri", "URI", "--tone", 1, "--speed", "-1"], "'-1' is not a number"),
         (["--uri", "URI", "--tone", 1, "--speed", "nan"], "'nan' is not a number"),
+        (["--uri", "URI", "--tone", 1, "--speed", "1001"], "at most 1000, not 1001"),
         (["--uri", "URI", "--tone", 1, "--frame-ms", 10], "20<=x<=200"),
         (["--uri", "URI", "--tone", 1, "--channel", "left"], "'left' is not one of"),
         (["--uri", "URI", "--tone", 1, "--language", "english!"], "a BCP 47 tag like en-US"),

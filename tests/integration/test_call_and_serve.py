@@ -32,6 +32,7 @@ CREDENTIALS = ("--api-key", KEY, "--client-secret", SECRET)
 PROGRAM = (sys.executable, "-m", "openaudiohook")
 ENVIRONMENT = {name: value for name, value in os.environ.items() if "OPENAUDIOHOOK" not in name}
 PCM, MULAW = 1, 7
+EXAMPLES = Path(__file__).resolve().parent.parent.parent / "examples"
 
 
 class Serving:
@@ -286,3 +287,39 @@ def test_ctrl_c_closes_in_good_order_and_ends_with_130(serving: Serving, tmp_pat
     assert sidecar["samples"] == report["call_samples"]
     assert report["endpoints"][0]["state"] == "completed"
     assert '"type":"closed"' in trace.read_text(encoding="utf-8")
+
+
+def example(
+    name: str, *arguments: object, secret: str = SECRET
+) -> subprocess.CompletedProcess[str]:
+    credentials = {"OPENAUDIOHOOK_API_KEY": KEY, "OPENAUDIOHOOK_CLIENT_SECRET": secret}
+    return subprocess.run(
+        [sys.executable, EXAMPLES / name, *map(str, arguments)],
+        env=ENVIRONMENT | credentials,
+        capture_output=True,
+        text=True,
+        timeout=90,
+        check=False,
+    )
+
+
+def test_the_example_that_forks_a_wav_says_what_became_of_it(
+    serving: Serving, tmp_path: Path
+) -> None:
+    wav = write_wav(tmp_path / "a.wav", bytes(8000), channels=1, tag=MULAW)
+    done = example("fork_a_wav.py", wav, serving.uri)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("recorder: completed, 8000 of 8000 samples sent\ncharged: ")
+    failed = example("fork_a_wav.py", wav, serving.uri, secret="AAAA")
+    assert failed.returncode == 1
+    assert "failed: 127.0.0.1 refused the connection with HTTP 401" in failed.stderr
+
+
+def test_the_example_with_five_endpoints_gives_all_the_same(serving: Serving) -> None:
+    done = example("five_endpoints.py", serving.uri)
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = [line for line in done.stdout.splitlines() if "completed" in line]
+    assert len(lines) == 5
+    assert all("sent 16000, paused 8000" in line for line in lines)
+    assert len({line.rpartition(" ")[2] for line in lines}) == 1
+    assert done.stdout.count("round trip") >= 5

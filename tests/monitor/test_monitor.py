@@ -422,8 +422,9 @@ async def test_what_cannot_be_done_is_refused_before_anything_begins() -> None:
             ([one] * 6, {}, "at most 5 integrations"),
             ([], {}, "no endpoint"),
             ([one], {"conversation_id": NIL_UUID}, "connection probe"),
-            ([one], {"speed": 0}, "speed above 0"),
-            ([one], {"frame_samples": 0}, "frames of 1 to"),
+            ([one], {"speed": 0}, "above 0 and at most 1000"),
+            ([one], {"speed": 1001}, "above 0 and at most 1000"),
+            ([one], {"frame_samples": 0}, "a frame has 1 to"),
         ):
             with pytest.raises(ConfigurationError, match=said):
                 monitor.start(tone, endpoints, **settings)  # type: ignore[arg-type]

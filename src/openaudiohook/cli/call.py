@@ -458,7 +458,8 @@ async def _show(running: RunningCall, length: int, console: Console) -> None:
 def _log_to_stderr() -> None:
     import structlog
 
-    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+    # Whatever stderr is when something is logged, and never stdout, which is structlog's default.
+    structlog.configure(logger_factory=lambda *_: structlog.PrintLogger(sys.stderr))
 
 
 # Telling about it -----------------------------------------------------------------------

@@ -36,10 +36,13 @@ from openaudiohook.protocol.messages import Participant
 from openaudiohook.protocol.trace import Trace, TraceRecord
 from openaudiohook.protocol.types import NIL_UUID, PauseCause
 
-__all__ = ["EventListener", "Monitor", "RunningCall", "TraceListener"]
+__all__ = ["MAX_SPEED", "EventListener", "Monitor", "RunningCall", "TraceListener"]
 
 EventListener = Callable[[Endpoint, SessionEvent], None]
 TraceListener = Callable[[TraceRecord], None]
+
+MAX_SPEED: Final = 1000
+"""How many times faster than real time a call can run: what must be kept grows with it."""
 
 _HISTORY_SAMPLES: Final = 30 * RATE
 _CATCH_UP_SAMPLES: Final = 20 * RATE
@@ -113,10 +116,11 @@ class Monitor:
             raise ConfigurationError(
                 "the conversation id of zeros means a connection probe; give a call another one"
             )
-        if speed <= 0 or not 1 <= frame_samples <= MAX_FRAME_SAMPLES:
+        if not 0 < speed <= MAX_SPEED:
+            raise ConfigurationError(f"the speed is above 0 and at most {MAX_SPEED}, not {speed}")
+        if not 1 <= frame_samples <= MAX_FRAME_SAMPLES:
             raise ConfigurationError(
-                f"a call runs at a speed above 0, in frames of 1 to {MAX_FRAME_SAMPLES} samples; "
-                f"not at {speed}, in frames of {frame_samples}"
+                f"a frame has 1 to {MAX_FRAME_SAMPLES} samples, not {frame_samples}"
             )
         self._calls += 1
         return RunningCall(
@@ -191,8 +195,8 @@ class RunningCall:
         self._fault: Exception | None = None
         self.call = Call(scenario, new_fanout=self._new_fanout, on_monitored=self._connect)
         self._began_ns = monitor.now_ns()
-        monitor.clock.add(self._tick, on_fault=self._fail)
         self._tick(self._began_ns)
+        monitor.clock.add(self._tick, on_fault=self._fail)
 
     async def finished(self) -> CallReport:
         """Wait until the call is over and every endpoint has ended, and report.
