@@ -144,17 +144,18 @@ class Recording:
         except OSError as error:
             trouble = error
         frames: list[bytes] = []
-        while self._queue:
-            item = self._queue.popleft()
+        queue, timeline = self._queue, self._timeline
+        while queue:
+            item = queue.popleft()
             if isinstance(item, AudioFrame):
                 self._taken += item.samples
-                if item.position != self._timeline.position + self._lag:
-                    trouble = _first(trouble, self._write(frames))
-                    payload = self._place(item)
+                if item.position == timeline.position + self._lag:
+                    frames.append(item.payload)
+                    self._lag += item.samples
                 else:
-                    payload = item.payload
-                frames.append(payload)
-                self._lag += len(payload) // len(self._sidecar.channels)
+                    trouble = _first(trouble, self._write(frames))
+                    frames.append(self._place(item))
+                    self._lag += len(frames[0]) // len(self._sidecar.channels)
             else:
                 trouble = _first(trouble, self._write(frames))
                 getattr(self, f"_on_{item[0]}")(*item[1:])

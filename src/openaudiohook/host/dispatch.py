@@ -39,6 +39,9 @@ _MOST_KEPT_ITEMS: Final = 2_000
 # For what does not even end when it is cancelled.
 _STUBBORN_S: Final = 0.5
 
+# A call this short is not worth its account.
+_TRIFLE_NS: Final = 50_000
+
 _METHODS: Final = ("open", "audio", "paused", "resumed", "discarded", "updated", "close")
 
 
@@ -274,11 +277,21 @@ class SessionDispatch:
     def audio(self, frame: AudioFrame) -> None:
         """Pass on a frame."""
         self.position = frame.position + frame.samples
+        clock = self._clock
+        started = clock()
         for part in self._parts:
-            if part.kept is None:
-                self._call(part, part.on_audio, frame)
-            else:
+            if part.kept is not None:
                 self._keep(part, "audio", frame)
+                continue
+            try:
+                part.on_audio(frame)
+            except Exception as error:
+                self._detach(part, "failed", error)
+                continue
+            ended = clock()
+            if ended - started > _TRIFLE_NS:
+                self._charge(part, started, ended)
+            started = ended
 
     def paused(self, position: int) -> None:
         """Pass on a pause."""
@@ -342,7 +355,10 @@ class SessionDispatch:
         except Exception as error:
             self._detach(part, "failed", error)
             return
-        ended = self._clock()
+        self._charge(part, started, self._clock())
+
+    def _charge(self, part: _Part, started: int, ended: int) -> None:
+        """Take the time of a call from a part's allowance, which has grown since the last."""
         budgets = self._budgets
         earned = (started - part.charged_at) // budgets.share
         part.allowance = min(budgets.burst_ns, part.allowance + earned) - (ended - started)
