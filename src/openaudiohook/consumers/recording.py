@@ -138,31 +138,7 @@ class Recording:
             OSError: the disk did not take it. What could not be written is accounted for; call
                 again later.
         """
-        trouble: OSError | None = None
-        try:
-            self._create()
-        except OSError as error:
-            trouble = error
-        frames: list[bytes] = []
-        queue, timeline = self._queue, self._timeline
-        while queue:
-            item = queue.popleft()
-            if isinstance(item, AudioFrame):
-                self._taken += item.samples
-                if item.position == timeline.position + self._lag:
-                    frames.append(item.payload)
-                    self._lag += item.samples
-                else:
-                    trouble = _first(trouble, self._write(frames))
-                    frames.append(self._place(item))
-                    self._lag += len(frames[0]) // len(self._sidecar.channels)
-            else:
-                trouble = _first(trouble, self._write(frames))
-                getattr(self, f"_on_{item[0]}")(*item[1:])
-                self._is_dirty = True
-        trouble = _first(trouble, self._write(frames))
-        if trouble is not None:
-            raise trouble
+        self._write_queued()
         if self._is_dirty:
             self._save()
 
@@ -176,7 +152,7 @@ class Recording:
         trouble: OSError | None = None
         self._sidecar.state = "complete"
         self._sidecar.ended_utc = utc_text(self._utc_ns())
-        for step in (self.flush, self._settle, self._save):
+        for step in (self._write_queued, self._settle, self._save):
             try:
                 step()
             except OSError as error:
@@ -220,6 +196,33 @@ class Recording:
                 fcntl.flock(file, fcntl.LOCK_EX)
             self.path = path
             return file
+
+    def _write_queued(self) -> None:
+        trouble: OSError | None = None
+        try:
+            self._create()
+        except OSError as error:
+            trouble = error
+        frames: list[bytes] = []
+        queue, timeline = self._queue, self._timeline
+        while queue:
+            item = queue.popleft()
+            if isinstance(item, AudioFrame):
+                self._taken += item.samples
+                if item.position == timeline.position + self._lag:
+                    frames.append(item.payload)
+                    self._lag += item.samples
+                else:
+                    trouble = _first(trouble, self._write(frames))
+                    frames.append(self._place(item))
+                    self._lag += len(frames[0]) // len(self._sidecar.channels)
+            else:
+                trouble = _first(trouble, self._write(frames))
+                getattr(self, f"_on_{item[0]}")(*item[1:])
+                self._is_dirty = True
+        trouble = _first(trouble, self._write(frames))
+        if trouble is not None:
+            raise trouble
 
     def _place(self, frame: AudioFrame) -> bytes:
         """Bring the timeline to a frame that is not where it was expected; return what is new."""
