@@ -6,12 +6,18 @@ import pytest
 
 from fanout.world import MS, World, check
 from openaudiohook.exceptions import ConfigurationError, LocalProtocolError, MediaError
-from openaudiohook.fanout.cursor import CursorState
+from openaudiohook.fanout.cursor import Cursor, CursorState
 from openaudiohook.fanout.engine import Fanout
 from openaudiohook.fanout.pauses import PauseInterval
 from openaudiohook.protocol.events import PeerViolated, SessionOpened
 from openaudiohook.protocol.media import MediaParameter
-from openaudiohook.protocol.types import CloseReason, DisconnectReason, MediaFormat, PauseCause
+from openaudiohook.protocol.types import (
+    ClientState,
+    CloseReason,
+    DisconnectReason,
+    MediaFormat,
+    PauseCause,
+)
 
 pytestmark = pytest.mark.unit
 
@@ -91,6 +97,22 @@ def test_an_endpoint_that_keeps_up_costs_no_question_to_the_kernel_per_frame() -
     assert endpoint.unsent_calls <= 11  # 200 frames
 
 
+def test_between_frames_endpoints_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = opened_world()
+    (endpoint,) = world.endpoints
+    world.play(S)
+    advance, seen = Cursor.advance, []
+
+    def counting(cursor: Cursor, now_ns: int) -> bool:
+        seen.append(now_ns)
+        return advance(cursor, now_ns)
+
+    monkeypatch.setattr(Cursor, "advance", counting)
+    world.play(S)
+    assert len(seen) == 10
+    assert endpoint.cursor.position == 2 * S
+
+
 # Opening late ---------------------------------------------------------------------------
 
 
@@ -105,6 +127,7 @@ def test_a_late_endpoint_gets_the_history_faster_than_real_time() -> None:
     world.play_until(lambda: endpoint.cursor.state is CursorState.LIVE)
     assert world.now_ns - started_ns < 1_000 * MS
     assert max(len(payload) for _, payload in endpoint.received.frames) <= 64_000
+    assert len(endpoint.received.frames) < 30  # in larger pieces than live
     world.play(S)
     world.hang_up()
     assert endpoint.received.audio == world.source[: 2 * world.call.head]
@@ -334,6 +357,20 @@ def test_a_slow_endpoint_is_throttled_at_2_s_and_live_again_at_half_a_second() -
     check(world, slow)
 
 
+def test_what_is_left_of_the_history_on_the_way_is_backlog() -> None:
+    world = World()
+    late = world.endpoint("late", dial=False, rate=120_000)
+    world.play(9 * S)
+    late.dial(world.now_ns)
+    world.settle()
+    world.play_until(lambda: late.cursor.state is CursorState.LIVE)
+    assert late.queued_bytes > 4_000
+    late.is_dead = True
+    world.play_until(lambda: late.cursor.state is CursorState.THROTTLED)
+    waiting = world.call.head - late.cursor.position + late.queued_bytes // 2
+    assert 2 * S <= waiting < 2 * S + 960
+
+
 def test_messages_are_not_skipped_while_throttled() -> None:
     world = World()
     slow = world.endpoint("slow", rate=8_000)
@@ -343,6 +380,9 @@ def test_messages_are_not_skipped_while_throttled() -> None:
     world.play(85)
     world.call.begin_pause(SECURE, "flow")
     cut = world.call.head
+    world.tick()
+    assert slow.cursor.state is CursorState.THROTTLED
+    assert slow.session.is_client_paused  # `paused` is on its way, whatever waits
     world.play(3 * S)
     assert slow.cursor.position == world.call.head - world.call.head % 800
     world.call.end_pause(SECURE, "flow")
@@ -354,6 +394,21 @@ def test_messages_are_not_skipped_while_throttled() -> None:
     assert slow.received.languages == [("fr-CA", cut + 3 * S)]
     for endpoint in world.endpoints:
         check(world, endpoint)
+
+
+def test_a_stall_of_ours_is_not_the_endpoints_fault() -> None:
+    world = World()
+    endpoint = world.endpoint("a")
+    world.settle()
+    world.play(S)
+    world.feed(5 * S)
+    world.tick()
+    assert endpoint.cursor.position == S + 4_000  # no tick does all of it
+    world.play(S)
+    world.hang_up()
+    assert endpoint.received.audio == world.source[: 14 * S]
+    assert {len(payload) for _, payload in endpoint.received.frames} == {1_600}
+    check(world, endpoint)
 
 
 def test_a_pause_is_no_backlog() -> None:
@@ -405,6 +460,8 @@ def test_hanging_up_on_a_throttled_endpoint_discards_the_rest_and_closes() -> No
     slow = world.endpoint("slow", rate=8_000)
     world.settle()
     world.play_until(lambda: slow.cursor.state is CursorState.THROTTLED)
+    world.call.finish(world.now_ns)
+    assert slow.session.state is ClientState.CLOSING
     world.hang_up()
     assert slow.received.closed_at == world.call.head
     assert slow.received.gaps[-1][0] == "discarded"
@@ -426,11 +483,12 @@ def test_what_waits_is_delivered_after_the_hang_up() -> None:
 
 def test_history_does_not_throttle_an_endpoint_that_keeps_up() -> None:
     world = World()
-    late = world.endpoint("late", dial=False, rate=16_000 * 14)  # 14 times real time
+    late = world.endpoint("late", dial=False, rate=16_000 * 3)  # thrice real time
     world.play(19 * S)
     late.dial(world.now_ns)
     world.settle()
-    world.play(4 * S)
+    world.play(12 * S)
+    assert late.cursor.state is CursorState.LIVE
     world.hang_up()
     assert late.received.gaps == []
     check(world, late)

@@ -62,6 +62,7 @@ class Received:
     order: list[str] = field(default_factory=list)
     violations: list[str] = field(default_factory=list)
     closed_at: int | None = None
+    times: list[tuple[int, int]] = field(default_factory=list)  # when, which position
     octets: list[bytes] = field(default_factory=list)  # everything that came over the wire
 
     @property
@@ -103,6 +104,7 @@ class Endpoint:
         self.is_cut = False
         self.is_dead = False  # never answers, never reads
         self.lies_about_seq = False
+        self.refuses = False
         self.select = select
         self.start_paused = start_paused
         self.discard_to = discard_to
@@ -201,6 +203,8 @@ class Endpoint:
         for event in self.server.events():
             received.order.append(type(event).__name__)
             match event:
+                case OpenRequested() if self.refuses:
+                    self.server.refuse(now_ns)
                 case OpenRequested(parameters=parameters):
                     self.server.accept(
                         now_ns,
@@ -210,6 +214,7 @@ class Endpoint:
                     )
                 case AudioFrame():
                     received.frames.append((event.position, event.payload))
+                    received.times.append((now_ns, event.position))
                 case AudioPaused():
                     received.paused_at.append(event.position)
                 case AudioResumed():
@@ -230,7 +235,7 @@ class Endpoint:
             if isinstance(item, SendText):
                 data = item.data
                 if self.lies_about_seq:
-                    data = data.replace(b'"seq":', b'"seq":9')
+                    data = data.replace(b'"seq":', b'"seq":9', 1)
                 self.session.receive_text(data, now_ns)
                 self.listen(now_ns)
         self.flush()

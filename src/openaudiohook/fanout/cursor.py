@@ -160,7 +160,7 @@ class Cursor:
         self._outlet, self._session = outlet, session
         self._opened_at = ring.head
         start = session.position
-        first = max(start, ring.head - call.catch_up_samples, ring.tail)
+        first = max(start, ring.head - call.catch_up_samples)
         first = max(first, min(opened.discard_to or 0, ring.head))
         language, is_paused = None, False
         for record in ring.records:
@@ -189,7 +189,6 @@ class Cursor:
         """Account for the end of the endpoint's part: its session is over, or never began."""
         if self._end is None:
             self._end = self.position
-            self._pauses.end(PauseCause.SERVER, SERVER_REQUESTER, at=self._end)
 
     def advance(self, now_ns: int) -> bool:
         """Send what is due; say whether more is waiting than could be sent now."""
@@ -239,13 +238,12 @@ class Cursor:
                 if due <= position:
                     break
             if not session.is_flowing:
-                if session.media is None and not self._is_paused(session):
+                if session.media is None:
                     self._skip(position, due)
                 session.drop_audio(due - position, now_ns)
                 continue
             if self._is_throttled:
-                unsent = self._unsent(outlet)
-                self._is_throttled = unsent > call.throttle_out_samples or not outlet.is_writable
+                self._is_throttled = self._is_congested(outlet)
                 if self._is_throttled and not is_final:
                     is_restless = True
                     break
@@ -253,11 +251,13 @@ class Cursor:
                 self._skip(position, due)
                 has_messages = True
                 continue
-            if ring.head - self._checked >= call.throttle_in_samples:
-                # A pause is no backlog; a long one can still push what waits out of the ring.
+            is_first = budget == call.burst_samples
+            if is_first and ring.head - self._checked >= call.throttle_in_samples:
                 is_late = self._backlog(outlet) >= call.throttle_in_samples
-                self._is_throttled = is_late or position < ring.tail
-                if self._is_throttled:
+                # What waits because we were held up goes at once. A pause is no backlog; a long
+                # one can still push what waits out of the ring.
+                if (is_late and self._is_congested(outlet)) or position < ring.tail:
+                    self._is_throttled = True
                     continue
             if budget <= 0 or not outlet.is_writable:
                 is_restless = True
@@ -295,8 +295,7 @@ class Cursor:
                     session.discard(end - start, now_ns)
                 else:
                     session.drop_audio(end - start, now_ns)
-                if not self._is_paused(session):
-                    self._skip(start, end)
+                self._skip(start, end)
 
     def _skip(self, start: int, end: int) -> None:
         if self._skipped and self._skipped[-1][1] == start:
@@ -316,6 +315,9 @@ class Cursor:
         most = min(call.throttle_out_samples, MAX_SENT_BYTES // self._sample_bytes)
         return most - most % call.frame_samples
 
+    def _is_congested(self, outlet: Outlet) -> bool:
+        return self._unsent(outlet) > self._call.throttle_out_samples or not outlet.is_writable
+
     def _unsent(self, outlet: Outlet) -> int:
         return outlet.unsent_bytes() // self._sample_bytes
 
@@ -330,10 +332,6 @@ class Cursor:
         # While history is being sent, what comes live meanwhile waits behind it: only a wait
         # that has grown since the session opened is backlog.
         return max(0, waiting - self._history) + unsent
-
-    @staticmethod
-    def _is_paused(session: ClientSession) -> bool:
-        return session.is_client_paused or session.is_server_paused
 
 
 def _by_start(interval: PauseInterval) -> tuple[int, int]:

@@ -77,7 +77,7 @@ class EndpointConfig:
 
     name: str
     uri: str
-    api_key: str
+    api_key: str = field(repr=False)
     client_secret: bytes = field(default=b"", repr=False)
     channel: Literal["both", "external", "internal"] = "both"
     custom_config: dict[str, Any] | None = field(default=None, repr=False)
@@ -365,7 +365,8 @@ class Endpoint:
 
     def _opened(self, event: SessionOpened) -> None:
         session, driver = self._session, self._driver
-        assert session is not None and driver is not None  # it was opened by us
+        assert session is not None
+        assert driver is not None
         if session.state is not ClientState.OPEN:
             return  # over before it began
         self._opened_ns = self._now_ns()
