@@ -38,7 +38,7 @@ def draw(timeline: Timeline, *, width: int = 80) -> Text:
         _parts(timeline, label, columns, width),
         *(_lane(lane, timeline.length, label, columns) for lane in timeline.lanes),
         Text(),
-        _legend(timeline),
+        *_legend(timeline, width),
     ]
     return Text("\n", no_wrap=True, overflow="crop").join(lines)
 
@@ -79,11 +79,18 @@ def _lane(lane: Lane, length: int, label: int, columns: int) -> Text:
     return line
 
 
-def _legend(timeline: Timeline) -> Text:
+def _legend(timeline: Timeline, width: int) -> list[Text]:
+    """What is drawn, in as many lines as it takes."""
     drawn = {stretch.fate for lane in timeline.lanes for stretch in lane.stretches}
-    legend = Text()
+    lines = [Text()]
     for fate, (glyph, style) in GLYPHS.items():
-        if fate in drawn:
-            legend.append(glyph * 2, style=style).append(f" {fate}   ")
-    legend.rstrip()
-    return legend
+        if fate not in drawn:
+            continue
+        entry = Text.assemble((glyph * 2, style), f" {fate}")
+        if lines[-1]:
+            if len(lines[-1]) + len(entry) + 3 <= width:
+                entry = Text("   ") + entry
+            else:
+                lines.append(Text())
+        lines[-1].append_text(entry)
+    return lines
