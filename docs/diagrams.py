@@ -16,7 +16,7 @@ from openaudiohook.protocol.messages import CLIENT_PARAMETERS, SERVER_PARAMETERS
 
 __all__ = ["DIAGRAMS", "client_diagram", "edges", "server_diagram"]
 
-BOX_WIDTH, BOX_HEIGHT, MARGIN, LINE_HEIGHT = 150, 44, 34, 14
+BOX_WIDTH, BOX_HEIGHT, MARGIN, LINE_HEIGHT = 140, 46, 34, 18
 
 
 class Edge(NamedTuple):
@@ -52,9 +52,9 @@ SERVER = Role(
     timeouts=tables.SERVER_TIMEOUTS,
     messages=frozenset({*CLIENT_PARAMETERS, tables.AUDIO}),
     places={
-        "preparing": (70, 100), "opening": (70, 230), "active": (70, 360), "paused": (70, 490),
-        "signaled_error": (480, 110), "unauthorized": (480, 225), "closing": (830, 330),
-        "closed": (1150, 410), "disconnected": (1150, 560),
+        "preparing": (70, 100), "opening": (70, 240), "active": (70, 390), "paused": (70, 540),
+        "signaled_error": (470, 120), "unauthorized": (470, 270), "closing": (720, 400),
+        "closed": (1010, 490), "disconnected": (1010, 605),
     },
     groups={
         "until the end": (
@@ -66,10 +66,10 @@ SERVER = Role(
     },
     bends={("active", "paused"): 34, ("paused", "active"): 34},
     levels={
-        ("until close", "signaled_error"): 170, ("until close", "closing"): 352,
-        ("until close", "closed"): 440, ("streaming", "closed"): 500,
-        ("asked to end", "closed"): 130, ("asked to end", "closing"): 262,
-        ("until the end", "disconnected"): 562,
+        ("until close", "signaled_error"): 200, ("until close", "closing"): 410,
+        ("until close", "closed"): 500, ("streaming", "closed"): 580,
+        ("asked to end", "closed"): 150, ("asked to end", "closing"): 310,
+        ("until the end", "disconnected"): 628,
     },
 )  # fmt: skip
 CLIENT = Role(
@@ -82,8 +82,8 @@ CLIENT = Role(
     messages=frozenset({*SERVER_PARAMETERS, tables.AUDIO}),
     places={
         "preparing": (70, 100), "opening": (70, 240), "open": (70, 380),
-        "closing_error": (500, 190), "closing": (500, 380),
-        "closed": (870, 260), "disconnected": (870, 440),
+        "closing_error": (440, 190), "closing": (440, 380),
+        "closed": (790, 270), "disconnected": (790, 450),
     },
     groups={
         "until the end": ("preparing", "opening", "open", "closing_error", "closing"),
@@ -92,7 +92,7 @@ CLIENT = Role(
     bends={},
     levels={
         ("until closing", "closing_error"): 140, ("until closing", "closing"): 402,
-        ("until the end", "disconnected"): 462,
+        ("until the end", "disconnected"): 473,
     },
 )  # fmt: skip
 
@@ -163,7 +163,7 @@ class Box(NamedTuple):
 def surrounding(boxes: Iterable[Box], padding: float) -> Box:
     """The rectangle around some others, with room for a title."""
     boxes = list(boxes)
-    left, top = min(b.x for b in boxes) - padding, min(b.y for b in boxes) - padding - 10
+    left, top = min(b.x for b in boxes) - padding, min(b.y for b in boxes) - padding - 14
     right = max(b.x + b.width for b in boxes) + padding
     bottom = max(b.y + b.height for b in boxes) + padding
     return Box(left, top, right - left, bottom - top)
@@ -182,7 +182,7 @@ def draw(role: Role) -> str:
         shapes.append(
             f'<rect x="{box.x:.0f}" y="{box.y:.0f}" width="{box.width:.0f}" '
             f'height="{box.height:.0f}" rx="10" class="group"/>'
-            f'<text x="{box.x + box.width - 10:.0f}" y="{box.y + 15:.0f}" class="title">'
+            f'<text x="{box.x + box.width - 10:.0f}" y="{box.y + 18:.0f}" class="title">'
             f"{group}</text>"
         )
     for edge in edges(role):
@@ -203,8 +203,8 @@ def draw(role: Role) -> str:
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0f} {height:.0f}" '
         f'role="img" aria-label="{role.title}: states and what changes them">\n'
-        "<style>text{font:11px sans-serif;fill:#222}.heading{font-size:15px;font-weight:bold}"
-        ".name{font-size:13px;font-weight:bold;text-anchor:middle}.title{font-style:italic;"
+        "<style>text{font:14px sans-serif;fill:#222}.heading{font-size:18px;font-weight:bold}"
+        ".name{font-size:16px;font-weight:bold;text-anchor:middle}.title{font-style:italic;"
         "text-anchor:end;fill:#666}.state{fill:#eef3fb;stroke:#34548a;stroke-width:1.5}.group{fill:none;"
         "stroke:#999;stroke-dasharray:5 4}.arrow{fill:none;stroke:#34548a;stroke-width:1.3;"
         "marker-end:url(#tip)}.cause{text-anchor:middle;paint-order:stroke;stroke:#fff;"
