@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -167,3 +168,9 @@ def test_the_fixtures_reach_other_test_suites(pytester: pytest.Pytester) -> None
     # By the file, not the entry point, so that it holds before anything is installed.
     result = pytester.runpytest_subprocess("-p", "no:openaudiohook")
     result.assert_outcomes(passed=1)
+
+
+def test_the_example_of_the_session_page_holds() -> None:
+    page = Path(__file__).parent.parent.parent / "docs" / "topics" / "session-lifecycle.md"
+    (block,) = re.findall(r"^```python\n(.*?)^```$", page.read_text(), re.M | re.S)
+    exec(compile(block, page.name, "exec"), {})

@@ -4,3 +4,7 @@
 move by hand; `assertions` asks the usual questions about what a session reported;
 `pytest_plugin` makes both available as the fixtures `audiohook_pair` and `audiohook_clock`.
 """
+
+from __future__ import annotations
+
+__all__: list[str] = []
