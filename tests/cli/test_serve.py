@@ -115,12 +115,12 @@ async def test_a_kill_leaves_a_readable_recording_and_recover_completes_it(
 ) -> None:
     async with serve("--no-auth") as service:
         platform = await Platform.to(service.uri)
-        payload = os.urandom(1600)
+        payload = os.urandom(800)
         clock = asyncio.get_running_loop()
         started = clock.time()
         while clock.time() - started < 2.0:
             platform.send(payload)
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(0.05)
         service.process.kill()
         await ended(service)
         await platform.ended()
