@@ -439,7 +439,7 @@ async def test_a_fault_of_ours_is_told_by_its_type() -> None:
         await until(lambda: streaming.tasks[0].done())
         report = endpoint.report()
     assert report.state is FAILED
-    assert report.error == "internal error (AttributeError); the session was ended"
+    assert report.error == "internal error (AssertionError); the session was ended"
 
 
 @pytest.mark.anyio

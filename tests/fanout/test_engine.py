@@ -715,6 +715,7 @@ def test_a_fault_of_ours_ends_one_endpoint_only() -> None:
     def fail(payload: bytes) -> None:
         raise RuntimeError("secret text")
 
+    broken.cursor._is_whole = False
     broken.cursor._hash = type("Broken", (), {"update": staticmethod(fail)})()  # type: ignore[assignment]
     world.play(S)
     assert broken.cursor.fault == "RuntimeError"

@@ -76,6 +76,7 @@ class Cursor:
         "_history",
         "_index",
         "_is_throttled",
+        "_is_whole",
         "_layout",
         "_opened_at",
         "_outlet",
@@ -102,6 +103,7 @@ class Cursor:
         self._skipped: list[Span] = []
         self._sent = 0
         self._hash = hashlib.sha256(usedforsecurity=False)
+        self._is_whole = True  # it was sent everything there was
         self._opened_at: int | None = None
         self._end: int | None = None
 
@@ -179,7 +181,8 @@ class Cursor:
         if is_paused:
             session.pause(now_ns)
         session.begin(now_ns, discard=first - start)
-        self._skip(start, first)
+        if first > start:
+            self._skip(start, first)
         if language is not None:
             session.update(language, now_ns)
         outlet.flush()
@@ -240,6 +243,8 @@ class Cursor:
             if not session.is_flowing:
                 if session.media is None:
                     self._skip(position, due)
+                elif session.is_server_paused:
+                    self._leave_whole()
                 session.drop_audio(due - position, now_ns)
                 continue
             if self._is_throttled:
@@ -269,12 +274,19 @@ class Cursor:
                     is_restless = True
                     break
                 end = min(due, max(end, position - offset + self._chunk_samples()))
-            payload = ring.read(position, end - position, self._layout)  # type: ignore[arg-type]
+            layout = self._layout
+            assert layout is not None
+            payload = ring.read(position, end - position, layout)
             session.send_audio(payload, now_ns)
             outlet.flush()
             has_messages = False
             self._sent += end - position
-            self._hash.update(payload)
+            if self._is_whole:
+                self._hash = layout.digest(self._hash, payload, end)
+            else:
+                self._hash.update(payload)
+            if end == due and not (is_final or self._history):
+                break
             budget -= end - position
         if has_messages:
             outlet.flush()
@@ -297,11 +309,17 @@ class Cursor:
                     session.drop_audio(end - start, now_ns)
                 self._skip(start, end)
 
+    def _leave_whole(self) -> None:
+        # From here on nobody else is sent the same audio: the hash is this endpoint's own.
+        if self._is_whole:
+            self._is_whole = False
+            self._hash = self._hash.copy()
+
     def _skip(self, start: int, end: int) -> None:
+        self._leave_whole()
         if self._skipped and self._skipped[-1][1] == start:
             start = self._skipped.pop()[0]
-        if end > start:
-            self._skipped.append((start, end))
+        self._skipped.append((start, end))
 
     def _note_server_pause(self, session: ClientSession) -> None:
         # The session answers `pause` and `resume` by itself, and it moves only here: where it

@@ -8,14 +8,20 @@ nothing may leave takes place in the ring and has no audio there: it is overwrit
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from openaudiohook.audio.channels import reorder
 from openaudiohook.exceptions import LocalProtocolError, MediaError
 from openaudiohook.protocol.media import SAMPLE_RATE, MediaParameter
 from openaudiohook.protocol.types import Channel, MediaFormat
 
+if TYPE_CHECKING:
+    from hashlib import _Hash as HASH
+
 __all__ = ["SILENCE", "Discarded", "Layout", "Paused", "Record", "Resumed", "Ring", "Updated"]
+
+# Endpoints that keep up are at one place; those a little behind it find theirs here.
+_REMEMBERED_DIGESTS: Final = 16
 
 SILENCE: Final = 0xFF
 """The mu-law code of silence."""
@@ -58,7 +64,16 @@ Record: TypeAlias = Paused | Resumed | Discarded | Updated
 class Layout:
     """How an endpoint wants the ring's samples; one for each selected media."""
 
-    __slots__ = ("_payload", "_samples", "_start", "channels", "offset", "sample_bytes", "step")
+    __slots__ = (
+        "_digests",
+        "_payload",
+        "_samples",
+        "_start",
+        "channels",
+        "offset",
+        "sample_bytes",
+        "step",
+    )
 
     def __init__(self, channels: tuple[Channel, ...]) -> None:
         self.channels = channels
@@ -68,6 +83,24 @@ class Layout:
         # What was read last: endpoints at one place share one payload.
         self._start = self._samples = -1
         self._payload = b""
+        self._digests: dict[int, HASH] = {}
+
+    def digest(self, before: HASH, payload: bytes, end: int) -> HASH:
+        """Return the hash of the audio up to `end`; who was sent all of it shares one.
+
+        Args:
+            before: the hash of the audio before the payload, which is left as it is.
+            payload: the audio that ends there.
+            end: the position after it.
+        """
+        digest = self._digests.get(end)
+        if digest is None:
+            digest = before.copy()
+            digest.update(payload)
+            self._digests[end] = digest
+            if len(self._digests) > _REMEMBERED_DIGESTS:
+                del self._digests[next(iter(self._digests))]
+        return digest
 
 
 class Ring:
