@@ -314,6 +314,27 @@ async def test_a_port_in_use_is_an_error_and_leaves_nothing_running(which: str) 
     assert started == ["start", "stop"]
 
 
+async def test_a_factory_that_fails_costs_its_consumer_only(serve: Serve) -> None:
+    class Broken(PerSession):
+        async def stop(self) -> None:
+            raise RuntimeError
+
+    def fail() -> Listener:
+        raise RuntimeError
+
+    broken = Broken(fail, name="broken", capabilities=Capabilities())
+    good = Listeners()
+    async with serve(consumers=[good, broken]) as service:
+        platform = await Platform.to(service.uri)
+        assert (await platform.close()).is_clean
+        detached = service.metrics.registry.get_sample_value(
+            "openaudiohook_service_consumers_detached_total",
+            {"consumer": "broken", "cause": "failed"},
+        )
+        assert detached == 1
+    assert good.made[0].calls == ["open", ("close", "end", 0)]
+
+
 async def test_consumers_are_found_by_name_with_their_options(tmp_path: Path) -> None:
     seen: list[Any] = []
     registry = Registry([])

@@ -4,7 +4,7 @@
 
     async with Service(ServiceConfig(no_auth=True, port=0)) as service:
         print(service.uri)
-        await service.drained()
+        await asyncio.Event().wait()  # until cancelled; `drained()` ends it without losing calls
 
 * `config`: what can be set, from a file, the environment, options;
 * `session`: one session's events to its consumers; `probe`: sessions that only test us;

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import os
 import resource
 import ssl
@@ -154,11 +156,20 @@ class Service:
         if self._context is not None:
             for session in tuple(self._context.sessions):
                 session.abort()
-            await self._context.emptied()
+            # Closing consumers is bounded by their budget; the bound here is for what is not.
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self.config.close_budget_s + 2):
+                    await self._context.emptied()
         if self._listener is not None:
             await self._listener.close()
         while self._started:
-            await self._started.pop().stop()
+            factory = self._started.pop()
+            try:
+                await factory.stop()
+            except Exception as error:
+                _log.error(
+                    "consumer did not stop", consumer=factory.name, error=type(error).__name__
+                )
         if self._admin is not None:
             await self._admin.close()
         self._context = self._listener = self._admin = None

@@ -12,7 +12,7 @@ from time import monotonic_ns, time_ns
 from typing import Any, Final, cast
 
 from openaudiohook.exceptions import LocalProtocolError, SessionClosed
-from openaudiohook.host.consumer import Capabilities, ConsumerFactory, SessionInfo
+from openaudiohook.host.consumer import Capabilities, Consumer, ConsumerFactory, SessionInfo
 from openaudiohook.host.dispatch import Budgets, Observer, SessionDispatch
 from openaudiohook.protocol import (
     AudioFrame,
@@ -268,11 +268,13 @@ class ServiceSession:
             opened_utc_ns=time_ns(),
             continued_sessions=parameters.continued_sessions,
         )
-        consumers = [
-            factory.create()
-            for factory in context.factories
-            if media is None or factory.capabilities.can_use(media)
-        ]
+        consumers: list[Consumer] = []
+        for factory in context.factories:
+            if media is None or factory.capabilities.can_use(media):
+                try:
+                    consumers.append(factory.create())
+                except Exception as error:
+                    context.observer.consumer_detached(factory.name, "failed", type(error).__name__)
         self._dispatch = SessionDispatch(
             info, control=self, observer=context.observer, budgets=context.budgets
         )
