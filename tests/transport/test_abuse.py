@@ -115,9 +115,11 @@ async def test_frames_are_understood_however_tcp_cuts_them(step: int) -> None:
 
 @pytest.mark.anyio
 async def test_frames_sent_along_with_the_request_are_read() -> None:
-    async with serving() as service:
-        async with await Raw.upgraded(service.port, after=frame(TEXT, OPEN)) as raw:
-            assert (await message(raw))["type"] == "opened"
+    async with (
+        serving() as service,
+        await Raw.upgraded(service.port, after=frame(TEXT, OPEN)) as raw,
+    ):
+        assert (await message(raw))["type"] == "opened"
 
 
 @pytest.mark.anyio

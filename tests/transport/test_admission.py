@@ -78,9 +78,7 @@ def test_an_id_given_twice_is_malformed() -> None:
 
 @pytest.mark.parametrize("value", ["-1", "one", "1.0", "99999999"])
 def test_a_malformed_retry_attempt_is_refused(value: str) -> None:
-    refusal = check(
-        Admission(require_auth=False), (*HEADERS, ("Audiohook-Retry-Attempt", value))
-    )
+    refusal = check(Admission(require_auth=False), (*HEADERS, ("Audiohook-Retry-Attempt", value)))
     assert isinstance(refusal, Refusal)
     assert refusal.status == 400
 

@@ -16,7 +16,7 @@ import pytest
 import trustme
 from tests.support.signed import API_KEY, SECRET
 from tests.support.wire import CONVERSATION_ID, ORGANIZATION_ID, SESSION_ID
-from tests.transport.world import IDS, PATH, client_of, dial, opened, serving, until, within
+from tests.transport.world import PATH, client_of, dial, opened, serving, until, within
 
 from openaudiohook.auth import Credentials, InMemoryKeys, ReplayCache, encode_nonce, upgrade_headers
 from openaudiohook.exceptions import ConfigurationError, EndpointError, HandshakeError

@@ -185,15 +185,17 @@ async def test_a_client_waits_for_the_server_to_hang_up_but_not_forever() -> Non
 async def test_a_session_nobody_opens_is_ended_by_its_deadline() -> None:
     timers = ServerTimers(open_ns=NS_PER_S // 20, close_ns=NS_PER_S // 20)
     limits = ConnectionLimits(close_timeout_s=0.05)
-    async with serving(timers=timers, limits=limits) as service:
-        async with await Raw.upgraded(service.port) as raw:
-            opcode, payload = await raw.frame()
-            assert opcode == 1
-            assert json.loads(payload)["type"] == "disconnect"
-            assert await raw.close_code() == 1000
-            heard = await service.one()
-            assert heard.driver is not None
-            await within(heard.driver.ended)
+    async with (
+        serving(timers=timers, limits=limits) as service,
+        await Raw.upgraded(service.port) as raw,
+    ):
+        opcode, payload = await raw.frame()
+        assert opcode == 1
+        assert json.loads(payload)["type"] == "disconnect"
+        assert await raw.close_code() == 1000
+        heard = await service.one()
+        assert heard.driver is not None
+        await within(heard.driver.ended)
 
 
 @pytest.mark.anyio

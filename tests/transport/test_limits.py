@@ -18,6 +18,7 @@ from openaudiohook.transport import Admission, ConnectionLimits, KeyLimits, list
 
 pytestmark = pytest.mark.integration
 
+
 @pytest.mark.anyio
 async def test_sessions_over_the_limit_are_refused_with_a_disconnect(
     caplog: pytest.LogCaptureFixture,
@@ -87,12 +88,11 @@ async def test_an_address_with_too_many_connections_is_told_to_come_later() -> N
 async def test_a_key_over_its_limit_is_refused_with_a_time_to_come_again() -> None:
     admission = Admission(require_auth=False, limits=KeyLimits(max_sessions=1))
     async with serving(admission=admission) as service:
-        async with await Raw.upgraded(service.port):
-            async with await Raw.dial(service.port) as raw:
-                raw.send(head())
-                answer = await raw.rest()
-                assert answer.startswith(b"HTTP/1.1 503 ")
-                assert b"\r\nRetry-After: 5\r\n" in answer
+        async with await Raw.upgraded(service.port), await Raw.dial(service.port) as raw:
+            raw.send(head())
+            answer = await raw.rest()
+            assert answer.startswith(b"HTTP/1.1 503 ")
+            assert b"\r\nRetry-After: 5\r\n" in answer
         await until(lambda: not service.listener.connections)
         async with await Raw.upgraded(service.port):
             pass

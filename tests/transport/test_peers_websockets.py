@@ -51,9 +51,7 @@ class PlainClient:
         await self.write(json.dumps(message))
 
     async def write(self, data: str | bytes) -> None:
-        await within(
-            self.connection.send(data if self.parts == 1 else split(data, self.parts))
-        )
+        await within(self.connection.send(data if self.parts == 1 else split(data, self.parts)))
 
     async def receive(self) -> dict[str, Any]:
         message: dict[str, Any] = json.loads(await within(self.connection.recv()))

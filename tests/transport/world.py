@@ -142,7 +142,11 @@ class Service:
 
 @asynccontextmanager
 async def serving(
-    *, admission: Admission | None = None, on_session: Any = None, host: str = "127.0.0.1", **rest: Any
+    *,
+    admission: Admission | None = None,
+    on_session: Any = None,
+    host: str = "127.0.0.1",
+    **rest: Any,
 ) -> AsyncIterator[Service]:
     service = Service()
     service.listener = await listen(

@@ -15,6 +15,9 @@ __all__ = ["Gate", "listening_sockets"]
 
 _BACKLOG: Final = 1024
 
+# Connections turned away in a row before the loop goes on with other work.
+_AT_ONCE: Final = 64
+
 _REMEDIES: Final = {
     errno.EADDRINUSE: "another program has it: stop that one, or choose another port",
     errno.EACCES: "it is reserved for the system: choose a port above 1023",
@@ -73,9 +76,9 @@ class Gate:
         """Accept one connection that is within the bounds.
 
         Raises:
-            BlockingIOError: nobody waits any more.
+            BlockingIOError: nobody waits any more, or enough were turned away for now.
         """
-        while True:
+        for _ in range(_AT_ONCE):
             try:
                 accepted, address = socket.socket.accept(listening)
             except OSError as error:
@@ -98,6 +101,7 @@ class Gate:
             self.open += 1
             self._by_address[host] += 1
             return _Accepted(accepted, self, host), address
+        raise BlockingIOError  # others on this loop have a turn now
 
     def closed(self, host: str) -> None:
         """Count a socket out."""
@@ -113,8 +117,9 @@ class Gate:
             accepted, _ = socket.socket.accept(listening)
             self.turned_away += 1
             accepted.close()
-        finally:
             self._spare = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:  # somebody else took the descriptor: try again when called again
+            raise BlockingIOError from None
 
 
 class _Accepted(socket.socket):

@@ -47,23 +47,19 @@ _Address = tuple[int, tuple[Any, ...]]
 class _ClientWire(Wire):
     """A connection to a server, from the request on."""
 
-    __slots__ = ("_driver", "open")
+    __slots__ = ("open",)
 
     def __init__(
         self, driver: Driver, *, host: str, target: str, headers: tuple[tuple[str, str], ...]
     ) -> None:
         super().__init__(
             is_client=True,
-            listener_factory=self._made,
+            listener_factory=lambda _request, _response: driver,
             host=host,
             target=target,
             headers=headers,
         )
-        self._driver = driver
         self.open: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-
-    def _made(self, _request: object, _response: object) -> Driver:
-        return self._driver
 
     def head_received(self, head: bytes) -> bytes | None:
         """Check the server's answer."""

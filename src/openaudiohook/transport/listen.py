@@ -9,6 +9,7 @@ import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from ssl import SSLContext
 from typing import Any, Final
 
@@ -85,21 +86,21 @@ class _ServerWire(Wire):
         "_handshake_timer",
         "_is_upgraded",
         "_listener",
+        "_made",
         "_remote_address",
         "driver",
     )
 
     def __init__(self, listener: Listener) -> None:
-        super().__init__(is_client=False, listener_factory=self._made)
+        # Not a method of ours: the library keeps it, and we would keep ourselves alive.
+        self._made: list[Driver] = []
+        super().__init__(is_client=False, listener_factory=partial(_first, self._made))
         self._listener = listener
         self._handshake_timer: asyncio.TimerHandle | None = None
         self._remote_address = ""
         self._is_upgraded = False
         self._admitted: Admitted | None = None
         self.driver: Driver | None = None
-
-    def _made(self, _request: object) -> Driver | None:
-        return self.driver
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Start waiting for the request, but not for long."""
@@ -179,6 +180,7 @@ class _ServerWire(Wire):
         else:
             driver.on_event = listener.on_session(admitted, driver)
         self.driver = driver
+        self._made.append(driver)
 
     def _answer_get(self, request: RequestHead) -> None:
         reply = None if request.wants_upgrade else self._listener.on_get(request.path)
@@ -206,6 +208,10 @@ class _ServerWire(Wire):
             stream.write_eof()  # and the time-out of the handshake still runs
         else:
             stream.close()
+
+
+def _first(made: list[Driver], _request: object) -> Driver:
+    return made[0]
 
 
 def _refusing(driver: Driver) -> EventHandler:
