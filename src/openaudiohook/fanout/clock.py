@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections import deque
 from collections.abc import Callable
 from typing import Final, TypeAlias
-
-import structlog
 
 __all__ = ["TICK_NS", "MediaClock", "Tickable"]
 
@@ -19,7 +18,7 @@ _REMEMBERED_TICKS: Final = 6_000  # one minute
 Tickable: TypeAlias = Callable[[int], None]
 """What is advanced: called with the monotonic time in nanoseconds."""
 
-_log = structlog.get_logger(__name__)
+_log = logging.getLogger(__name__)
 
 
 class MediaClock:
@@ -101,7 +100,8 @@ class MediaClock:
                 tickable(now_ns)
             except Exception as error:
                 self._tickables.pop(tickable, None)
-                _log.error("a call was taken off the media clock", error=type(error).__name__)
+                # Its text may hold anything; whoever is told gets the whole of it.
+                _log.error("a call was taken off the media clock: %s", type(error).__name__)
                 if on_fault is not None:
                     on_fault(error)
         if self._timer is fired:  # not stopped, nor started anew, by one of them

@@ -367,8 +367,6 @@ class Endpoint:
         session, driver = self._session, self._driver
         assert session is not None
         assert driver is not None
-        if session.state is not ClientState.OPEN:
-            return  # over before it began
         self._opened_ns = self._now_ns()
         self._enter(EndpointState.STREAMING)
         self.cursor.open(session, driver, event, self._opened_ns)
