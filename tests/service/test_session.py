@@ -26,7 +26,7 @@ from openaudiohook.host.consumer import (
     Reply,
     SessionInfo,
 )
-from openaudiohook.protocol import ErrorCode, MediaFormat, MediaParameter, offer_for
+from openaudiohook.protocol import ClientTimers, ErrorCode, MediaFormat, MediaParameter, offer_for
 from openaudiohook.protocol.events import (
     DisconnectRequested,
     EntitiesReceived,
@@ -455,3 +455,27 @@ async def test_stream_time_is_counted(serve: Serve) -> None:
         await until(lambda: service.sessions == 0)
         assert metric(service, "stream_seconds_total") == 1.0
         assert metric(service, "open_seconds_count") == 1
+
+
+async def test_pings_are_answered_measured_and_bring_the_account_up_to_date(serve: Serve) -> None:
+    timers = ClientTimers(first_ping_ns=1_000_000, ping_ns=20_000_000)
+    async with serve(consumers=[]) as service:
+        platform = await Platform.to(service.uri, timers=timers)
+        platform.send(bytes(16_000))
+        await until(lambda: metric(service, "stream_seconds_total") == 1.0)
+        await until(lambda: metric(service, "round_trip_seconds_count") >= 2)
+        assert platform.is_open
+        await platform.close()
+
+
+async def test_a_probe_that_behaves_like_a_call_still_reaches_nobody(serve: Serve) -> None:
+    async with serve(consumers=[]) as service:
+        platform = await Platform.to(service.uri, conversation_id=NIL, participant_id=NIL)
+        # A probe sends neither audio nor pauses; one that does is a session without consumers.
+        platform.send(b"\x01" * 1600)
+        platform.do("pause")
+        platform.do("resume")
+        platform.do("discard", 100)
+        platform.do("update", "fr-CA")
+        assert (await platform.close()).is_clean
+        assert metric(service, "violations_total", code="400") == 0

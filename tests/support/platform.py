@@ -13,6 +13,7 @@ from openaudiohook.auth import encode_nonce, upgrade_headers
 from openaudiohook.protocol import (
     ClientSession,
     ClientState,
+    ClientTimers,
     CloseReason,
     MediaParameter,
     OpenParameters,
@@ -40,9 +41,13 @@ async def until(condition: Callable[[], Any], *, within_s: float = 10.0) -> None
 class Platform:
     """One call streamed to a service. Open it with `await Platform.to(uri)`."""
 
-    def __init__(self, session_id: str | None = None) -> None:
+    def __init__(self, session_id: str | None = None, timers: ClientTimers | None = None) -> None:
         self.session_id = session_id or str(uuid.uuid4())
-        self.session = ClientSession(session_id=self.session_id, now_ns=time.monotonic_ns())
+        self.session = ClientSession(
+            session_id=self.session_id,
+            now_ns=time.monotonic_ns(),
+            timers=timers or ClientTimers(),
+        )
         self.events: list[SessionEvent] = []
         self.sent = bytearray()
         self._driver: Driver | None = None
@@ -66,10 +71,11 @@ class Platform:
         media: Sequence[MediaParameter] | None = None,
         position: int = 0,
         waits: bool = True,
+        timers: ClientTimers | None = None,
         ssl: Any = None,
         **parameters: Any,
     ) -> Platform:
-        platform = cls(session_id)
+        platform = cls(session_id, timers)
         platform._driver = await connect(
             uri,
             session=platform.session,
