@@ -387,6 +387,7 @@ class ServiceSession:
             self._leave()
 
     def _leave(self) -> None:
+        self._dispatch = None  # each knows the other: let counting free them
         self._context.leave(self)
 
 
