@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import gc
 import hashlib
 import json
 import logging
 import time
+import weakref
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -357,3 +359,24 @@ async def test_a_peer_that_asks_and_does_not_listen_is_not_read_without_end() ->
         while raw.writer.transport.get_write_buffer_size() or heard.driver.unsent_bytes():
             seen += len(await within(raw.reader.read(1_000_000)))
         assert seen > 500_000
+
+
+@pytest.mark.anyio
+async def test_a_session_that_has_ended_is_freed_without_the_garbage_collector() -> None:
+    async with serving() as service:
+        gc.collect()
+        gc.disable()
+        try:
+            driver, heard = await opened(service.uri)
+            server = await service.one()
+            client_of(driver).close(time.monotonic_ns())
+            driver.flush()
+            await within(driver.ended)
+            assert server.driver is not None
+            await within(server.driver.ended)
+            freed = [weakref.ref(driver), weakref.ref(server.driver)]
+            service.heard.clear()
+            del driver, heard, server
+            await until(lambda: not any(ref() for ref in freed), bound_s=2)
+        finally:
+            gc.enable()
