@@ -381,6 +381,11 @@ def test_the_server_asks_to_start_paused_with_either_way_of_saying_it() -> None:
     assert client.accept()[0]["parameters"]["startPaused"] is True
 
 
+def test_the_server_may_want_audio_from_the_very_start() -> None:
+    (opened,) = server_in(ServerState.OPENING).accept(discard_to=0)
+    assert opened["parameters"]["discardTo"] == "PT0S"
+
+
 def test_a_pause_taken_back_before_opened_is_not_in_it() -> None:
     client = server_in(ServerState.PREPARING)
     client.session.pause(client.now_ns)
@@ -409,3 +414,9 @@ def test_what_the_server_reports_tiles_whatever_start_the_client_claims() -> Non
     assert assert_tiles(events) == client.session.position == 4800
     assert the_event(events, AudioDiscarded) == AudioDiscarded(800, 1600)
     assert the_event(events, AudioResumed) == AudioResumed(3200, 800)
+
+
+def test_before_opened_nobody_holds_the_stream() -> None:
+    for state in (ClientState.PREPARING, ClientState.OPENING):
+        assert flags(client_in(state)) == (False, False)
+    assert not server_in(ServerState.ACTIVE).session.is_pause_asked

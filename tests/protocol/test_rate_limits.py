@@ -143,6 +143,17 @@ def test_the_last_results_are_sent_before_closed() -> None:
     assert kinds(client.heard)[-1] == "closed"
 
 
+def test_a_wait_for_pacing_is_over_once_everything_was_read() -> None:
+    client = server_in(ServerState.ACTIVE)
+    pings_due_ns = client.session.next_deadline_ns()
+    client.session.send_entities([entity(n, size=40_000) for n in range(20)], client.now_ns)
+    assert kinds(client.read()).count("event") == 19
+    assert client.session.next_deadline_ns() == client.now_ns + 200 * MS
+    client.now_ns += 200 * MS
+    assert kinds(client.read()) == ["event"]  # read without being woken
+    assert client.session.next_deadline_ns() == pings_due_ns
+
+
 def test_even_closed_keeps_the_limit_and_waits_no_longer_than_a_token_takes() -> None:
     client = server_in(ServerState.ACTIVE)
     for _ in range(24):
