@@ -22,7 +22,7 @@ from tests.monitor.services import KEY, SECRET, Act, Service, Session, polite, s
 from openaudiohook.audio import ulaw
 from openaudiohook.audio.wav_writer import header
 from openaudiohook.cli import main
-from openaudiohook.cli.call import _show
+from openaudiohook.cli._call_run import show
 from openaudiohook.monitor import Monitor, single_play
 from openaudiohook.monitor.sources.tone import Tone
 from openaudiohook.protocol import SessionEvent
@@ -373,7 +373,7 @@ async def test_a_terminal_shows_a_bar_for_each_endpoint() -> None:
         running = Monitor().start(
             single_play(Tone(samples=8000 * 600)), [service.config("one"), service.config("two")]
         )
-        showing = asyncio.create_task(_show(running, 8000 * 600, console))
+        showing = asyncio.create_task(show(running, 8000 * 600, console))
         await until(lambda: "streaming" in screen.getvalue())
         running.hang_up()
         await running.finished()

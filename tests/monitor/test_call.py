@@ -150,7 +150,8 @@ def test_a_hangup_ends_the_call_at_its_sample() -> None:
     assert heard(call)[0] == b"a" * 333
     assert endless.source.opened[0].is_closed
     call.hang_up(0)
-    assert call.monitored_samples == 333
+    call.advance(1000, 0)
+    assert call.position == call.monitored_samples == 333
 
 
 def test_the_monitored_part_begins_where_monitoring_is_switched_on() -> None:

@@ -412,6 +412,26 @@ async def test_a_mistake_of_ours_is_raised_and_nothing_is_left_behind() -> None:
 
 
 @pytest.mark.anyio
+async def test_a_mistake_on_one_endpoint_is_raised_when_the_others_are_served() -> None:
+    class Mistaken(RetryPolicy):
+        def delay_s(self, retry: int, jitter: float) -> float:
+            raise RuntimeError("a mistake")
+
+    def refusing(session: Session, event: SessionEvent) -> None:
+        if isinstance(event, OpenRequested):
+            session.session.refuse(time.monotonic_ns())
+            session.driver.flush()
+        close(session, event)
+
+    async with serving() as good, serving(refusing) as bad:
+        with pytest.raises(RuntimeError, match="a mistake"):
+            await Monitor(retry=Mistaken()).run(
+                single_play(Tone(samples=16_000)), [bad.config("bad"), good.config()], speed=10
+            )
+    assert bytes(good.sessions[0].audio) == tone_bytes(16_000)
+
+
+@pytest.mark.anyio
 async def test_what_cannot_be_done_is_refused_before_anything_begins() -> None:
     monitor = Monitor(new_id=lambda: "11111111-2222-4333-8444-555555555555")
     assert monitor.organization_id == "11111111-2222-4333-8444-555555555555"

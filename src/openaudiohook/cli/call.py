@@ -3,69 +3,46 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import re
-import signal
 import sys
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Final, Literal
 
 import click
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 
 from openaudiohook.cli import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK
+from openaudiohook.cli._call_run import Job, run
 from openaudiohook.exceptions import ConfigurationError, MediaError
 
 if TYPE_CHECKING:
     from openaudiohook.fanout.endpoint import EndpointConfig
-    from openaudiohook.monitor.monitor import RunningCall, TraceListener
     from openaudiohook.monitor.report import CallReport
     from openaudiohook.monitor.scenario import Scenario
-    from openaudiohook.protocol.trace import TraceRecord
 
 __all__ = ["call"]
 
 _RATE: Final = 8000
 _NO_KEY: Final = "anonymous"
-_REFRESH_S: Final = 0.1
 _WIDTH: Final = 120
 
 
-class _Number(click.ParamType[Decimal]):
-    """A decimal number above zero, exactly as written."""
-
-    name = "number"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> Decimal:
-        text = str(value)
-        if not re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?|\.[0-9]{1,9}", text):
-            self.fail(f"'{text}' is not a number like 60 or 1.5", param, ctx)
-        number = Decimal(text)
-        if not number:
-            self.fail("0 is too little", param, ctx)
-        return number
-
-
-class _Job(NamedTuple):
-    """What is to be done, with everything checked that can be without a connection."""
-
-    scenario: Scenario
-    endpoints: Sequence[EndpointConfig]
-    organization_id: str | None
-    conversation_id: str | None
-    speed: Fraction
-    frame_samples: int
-    ca_file: Path | None
-    trace_file: Path | None
+def _number(ctx: click.Context, param: click.Parameter, text: str | None) -> Decimal | None:
+    """Read a decimal number above zero, exactly as written."""
+    if text is None:
+        return None
+    if not re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?|\.[0-9]{1,9}", text):
+        raise click.BadParameter(f"'{text}' is not a number like 60 or 1.5")
+    number = Decimal(text)
+    if not number:
+        raise click.BadParameter("0 is too little")
+    return number
 
 
 @click.command(epilog="Independent, not affiliated with or endorsed by Genesys.")
@@ -96,7 +73,7 @@ class _Job(NamedTuple):
     help="Client secret that belongs to the key, in base64. Without it requests go unsigned.",
 )
 @click.option("--wav", type=click.Path(path_type=Path), metavar="FILE", help="Play this file.")
-@click.option("--tone", type=_Number(), metavar="SECONDS", help="Play a tone that long.")
+@click.option("--tone", callback=_number, metavar="SECONDS", help="Play a tone that long.")
 @click.option(
     "--scenario",
     "scenario_file",
@@ -119,7 +96,7 @@ class _Job(NamedTuple):
 @click.option("--conversation-id", type=click.UUID, help="Default: a random one.")
 @click.option(
     "--speed",
-    type=_Number(),
+    callback=_number,
     default="1",
     metavar="X",
     help="Run the call X times faster than real time; protocol timers do not change.",
@@ -195,7 +172,7 @@ def call(
 
         endpoints = load_integrations(endpoints_file, allow_ws=allow_ws)
     hears_only = {endpoint.channel for endpoint in endpoints} == {"internal"}
-    job = _Job(
+    job = Job(
         scenario=_scenario(wav, tone, scenario_file, language=language, hears_only=hears_only),
         endpoints=endpoints,
         organization_id=None if organization_id is None else str(organization_id),
@@ -206,7 +183,7 @@ def call(
         trace_file=trace_file,
     )
     _log_to_stderr()
-    report = asyncio.run(_run(job))
+    report = asyncio.run(run(job))
     if report is None:
         ctx.exit(EXIT_INTERRUPTED)
     if as_json:
@@ -328,131 +305,6 @@ def _text_or_file(value: str) -> str:
 def _shown(uri: str) -> str:
     """An address as it may be shown: what stands before an @ could be a password."""
     return re.sub(r"//[^/]*@", "//...@", uri)
-
-
-# Running it -----------------------------------------------------------------------------
-
-
-async def _run(job: _Job) -> CallReport | None:
-    """Run the call; None where it was cut short, and there is nothing to report."""
-    from openaudiohook.monitor.monitor import Monitor
-    from openaudiohook.monitor.scenario import expected_samples
-    from openaudiohook.transport.tls import client_tls
-
-    monitor = Monitor(
-        organization_id=job.organization_id,
-        ssl=None if job.ca_file is None else client_tls(job.ca_file),
-    )
-    with contextlib.ExitStack() as stack:
-        on_trace = None
-        if job.trace_file is not None:
-            on_trace = stack.enter_context(_trace_to(job.trace_file))
-        running = monitor.start(
-            job.scenario,
-            job.endpoints,
-            conversation_id=job.conversation_id,
-            speed=job.speed,
-            frame_samples=job.frame_samples,
-            on_trace=on_trace,
-        )
-        stack.enter_context(_hang_up_on_signal(running))
-        progress = None
-        if sys.stderr.isatty():
-            length = expected_samples(job.scenario)
-            progress = asyncio.create_task(_show(running, length, Console(stderr=True)))
-        try:
-            return await running.finished()
-        except asyncio.CancelledError:
-            return None
-        finally:
-            if progress is not None:
-                progress.cancel()
-                await asyncio.wait([progress])
-
-
-@contextlib.contextmanager
-def _hang_up_on_signal(running: RunningCall) -> Iterator[None]:
-    """Ctrl-C (and SIGTERM) hangs up; a second one does not wait for anybody."""
-    loop, task = asyncio.get_running_loop(), asyncio.current_task()
-    assert task is not None
-    signals = (signal.SIGINT, signal.SIGTERM)
-    has_hung_up = False
-
-    def interrupt() -> None:
-        nonlocal has_hung_up
-        if has_hung_up:
-            task.cancel()
-            return
-        has_hung_up = True
-        click.echo("Hanging up; once more to drop the connections.", err=True)
-        running.hang_up()
-
-    for number in signals:
-        loop.add_signal_handler(number, interrupt)
-    try:
-        yield
-    finally:
-        for number in signals:
-            loop.remove_signal_handler(number)
-
-
-@contextlib.contextmanager
-def _trace_to(path: Path) -> Iterator[TraceListener]:
-    """Write a trace; a disk that is full ends the trace, not the call."""
-    from openaudiohook.protocol.trace import trace_header, trace_line
-
-    try:
-        file = path.open("wb")
-    except OSError as error:
-        raise ConfigurationError(f"--trace {path}: cannot be written: {error.strerror}") from None
-    is_writing = True
-
-    def attempt(write: Callable[[], object]) -> None:
-        nonlocal is_writing
-        if not is_writing:
-            return
-        try:
-            write()
-        except OSError as error:
-            is_writing = False
-            click.echo(f"--trace {path}: {error.strerror}; the trace ends here", err=True)
-
-    def write(record: TraceRecord) -> None:
-        attempt(lambda: file.write(trace_line(record) + b"\n"))
-
-    attempt(lambda: file.write(trace_header() + b"\n"))
-    try:
-        yield write
-    finally:
-        attempt(file.flush)
-        with contextlib.suppress(OSError):  # what could not be flushed was told
-            file.close()
-
-
-async def _show(running: RunningCall, length: int, console: Console) -> None:
-    """Draw a bar for each endpoint until cancelled."""
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.fields[seconds]:6.1f} s"),
-        TextColumn("{task.fields[state]}"),
-    )
-    with Progress(*columns, console=console, transient=True) as progress:
-        bars: dict[str, Any] = {}
-        while True:
-            start = running.call.monitored_from or 0
-            for endpoint in running.endpoints:
-                name, position = endpoint.config.name, endpoint.cursor.position
-                if name not in bars:
-                    bars[name] = progress.add_task(name, seconds=0.0, state="")
-                progress.update(
-                    bars[name],
-                    total=max(1, length - start),
-                    completed=position,
-                    seconds=position / _RATE,
-                    state=str(endpoint.state),
-                )
-            await asyncio.sleep(_REFRESH_S)
 
 
 def _log_to_stderr() -> None:
