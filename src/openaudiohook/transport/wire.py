@@ -9,6 +9,7 @@ gets as far as picows.
 
 from __future__ import annotations
 
+import abc
 import asyncio
 import enum
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -117,16 +118,16 @@ class Wire(WSProtocol):  # type: ignore[misc]
 
     # For the subclass
 
+    @abc.abstractmethod
     def head_received(self, head: bytes) -> bytes | None:
         """Take the other side's head, blank line included.
 
         Returns the head that picows is shown, or None where there will be no WebSocket.
         """
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def head_too_large(self) -> None:
         """Learn that the other side's head has no end within 16 KiB."""
-        raise NotImplementedError
 
     def upgraded(self) -> None:
         """Learn that the WebSocket is open, and nothing of it was read yet."""
