@@ -17,7 +17,10 @@ from openaudiohook.demo.timeline import Timeline
 
 __all__ = ["print_summary", "results_table"]
 
-_UNITS: Final = "Audio in seconds; p50 and p99 in ms, from a frame's completion to a consumer."
+_UNITS: Final = (
+    "Audio in seconds. sha256: = where sent and received audio have the same hash.\n"
+    "p50 and p99: ms from a frame's completion at the Monitor to a consumer of the service."
+)
 
 
 def print_summary(console: Console, report: DemoReport, timeline: Timeline) -> None:
