@@ -399,6 +399,20 @@ async def test_tls_to_a_server_without_it_may_be_tried_again() -> None:
         assert caught.value.retryable
 
 
+@pytest.mark.anyio
+async def test_a_server_silent_in_the_tls_handshake_is_given_up_in_time() -> None:
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(handle, "127.0.0.1", 0)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        with pytest.raises(EndpointError, match="no connection within") as caught:
+            await dial(f"wss://127.0.0.1:{port}/", timeout_s=0.2)
+        assert caught.value.retryable
+
+
 def test_tls_settings_are_strict(certificates: Certificates) -> None:
     client, server = client_tls(certificates.ca_file), certificates.server("127.0.0.1")
     assert client.minimum_version is server.minimum_version is TLSVersion.TLSv1_2
