@@ -19,7 +19,7 @@ __all__ = ["print_summary", "results_table"]
 
 _UNITS: Final = (
     "Audio in seconds. sha256: = where sent and received audio have the same hash.\n"
-    "p50 and p99: ms from a frame's completion at the Monitor to a consumer of the service."
+    "p50 and p99: ms from a frame's completion to a consumer of the service."
 )
 
 
