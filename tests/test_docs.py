@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib.util
+import pydoc
 import re
 import sys
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from tests.test_layering import ALLOWED
 
 from openaudiohook import exceptions
 from openaudiohook.cli import COMMANDS
@@ -139,6 +141,38 @@ def test_python_in_a_page_is_python(page: Path) -> None:
             dont_inherit=True,
             flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT,
         )
+
+
+@pytest.mark.parametrize("page", sorted(DOCS.rglob("*.md")), ids=lambda page: page.name)
+def test_python_in_a_page_runs(page: Path) -> None:
+    names: dict[str, object] = {}
+    for block in re.findall(r"^```python\n(.*?)^```$", text_of(page), re.M | re.S):
+        exec(compile(block, page.name, "exec", dont_inherit=True), names)
+
+
+def test_the_architecture_names_what_there_is() -> None:
+    page = text_of(DOCS / "topics" / "architecture.md")
+    packages = {path.parent.name for path in (ROOT / "src/openaudiohook").glob("*/__init__.py")}
+    dotted = set(re.findall(r"`([a-z]\w*(?:\.\w+)+)`", page)) - {"tests/test_layering.py"}
+    assert len(dotted) > 20
+    for name in sorted(dotted):
+        assert name.partition(".")[0] in packages, name
+        assert pydoc.locate(f"openaudiohook.{name}") is not None, name
+
+
+def test_the_architecture_shows_the_layers_that_are_enforced() -> None:
+    page = text_of(DOCS / "topics" / "architecture.md")
+    rows = re.findall(r"^\| `(\w+)` \| [^|]+ \| ([^|]*)\|$", page, re.M)
+    listed = [name for name, _ in rows]
+    packages = {path.parent.name for path in (ROOT / "src/openaudiohook").glob("*/__init__.py")}
+    assert set(listed) == packages
+    for name, may_import in rows:
+        allowed = ALLOWED[name] & packages
+        named = {
+            "everything": packages - {"cli"},
+            "all above": set(listed[: listed.index("testing")]),
+        }.get(may_import.strip(), set(re.findall(r"`(\w+)`", may_import)))
+        assert named == allowed, name
 
 
 @pytest.mark.parametrize(
