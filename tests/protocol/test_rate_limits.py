@@ -11,6 +11,7 @@ from openaudiohook.exceptions import LocalProtocolError
 from openaudiohook.protocol.entities import Entity
 from openaudiohook.protocol.events import (
     EntitiesReceived,
+    MessageIgnored,
     PauseRequested,
     PeerViolated,
     SessionEnded,
@@ -165,6 +166,16 @@ def test_even_closed_keeps_the_limit_and_waits_no_longer_than_a_token_takes() ->
 
 
 @pytest.mark.parametrize("ask", ["pause", "resume"])
+def test_a_wish_that_waits_wakes_the_session_by_itself(ask: str) -> None:
+    client = server_in(ServerState.ACTIVE)
+    for _ in range(5):
+        getattr(client.session, ask)(client.now_ns)
+        client.read()
+    assert client.wait(500 * MS - 1) == []
+    assert kinds(client.wait(1)) == [ask]
+
+
+@pytest.mark.parametrize("ask", ["pause", "resume"])
 def test_pause_and_resume_are_asked_at_two_a_second_after_a_burst_of_four(ask: str) -> None:
     client = server_in(ServerState.ACTIVE)
     sent: list[int] = []
@@ -210,8 +221,11 @@ def test_a_client_that_floods_with_pings_is_sent_away() -> None:
     for _ in range(200):
         client.say("ping")
     client.wait(SECOND)
-    violations = events_of(client.new_events(), PeerViolated)
-    assert [(one.code, one.message_type) for one in violations] == [(429, "ping")]
+    events = client.new_events()
+    (violation,) = events_of(events, PeerViolated)
+    assert (violation.code, violation.message_type) == (429, "ping")
+    after = events[events.index(violation) + 1 :]
+    assert {type(event) for event in after} == {MessageIgnored}
     assert kinds(client.heard)[-1] == "disconnect"
     assert kinds(client.heard).count("disconnect") == 1
     assert client.session.state is ServerState.SIGNALED_ERROR
@@ -328,6 +342,7 @@ def test_severe_abuse_ends_the_session_without_a_word() -> None:
             break
     assert kinds(server.heard)[-1] == "CLOSE"
     assert "close" not in kinds(server.heard)
+    assert server.session.state is ClientState.CLOSING_ERROR
     assert server.session.next_deadline_ns() is None
     assert server.say("event", EVENT) == []
     server.gone(1008)

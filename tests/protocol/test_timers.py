@@ -150,6 +150,8 @@ def test_closed_is_awaited_for_ten_seconds_then_the_socket_is_closed(state: Clie
     answer = server.wait(1)
     assert kinds(answer) == ["error", "CLOSE"]
     assert answer[0]["parameters"]["code"] == 408
+    violation = the_event(server.unread_events(), PeerViolated)
+    assert (violation.code, violation.message_type, violation.is_fatal) == (408, "closed", True)
     assert server.session.state is ClientState.CLOSED
     assert server.session.next_deadline_ns() is None
     server.gone(1000)
