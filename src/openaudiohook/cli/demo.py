@@ -56,13 +56,13 @@ def demo(
     if recordings is None:
         now = datetime.datetime.now(datetime.UTC)
         recordings = Path("recordings") / f"demo-{now:%Y%m%dT%H%M%SZ}"
-    _set_up_logging()
     console = Console(highlight=False)
     if not console.is_terminal:
         console = Console(highlight=False, width=_WIDTH)
     job = Demo(scenario, recordings=recordings, captions=captions)
     try:
         with displaying(console) as display, asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            _set_up_logging()
             report = runner.run(job.run(display))
     except KeyboardInterrupt:
         click.echo(f"Interrupted. What was recorded so far is in {recordings}", err=True)
@@ -82,13 +82,23 @@ def _require_writable(path: Path) -> None:
 
 
 def _set_up_logging() -> None:
-    """Let only what is wrong be heard, beside the display."""
-    structlog.configure(
-        wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
-        # Looked up each time: a live display stands in for stderr, so that lines do not collide.
-        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
-        cache_logger_on_first_use=False,
+    """Let what is wrong be heard, and only that.
+
+    On a live display, stderr is what stands in for it there, so that lines do not collide.
+    """
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                structlog.dev.ConsoleRenderer(colors=False, pad_event_to=0),
+            ],
+            foreign_pre_chain=[structlog.stdlib.add_log_level, structlog.stdlib.ExtraAdder()],
+        )
     )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(logging.WARNING)
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
