@@ -1,133 +1,134 @@
-"""Runs every measurement, prints each against its budget, and fails when one is missed.
+"""Measures every figure, prints each against its budget, and fails when one is missed.
 
-A figure is the median of an odd number of runs; where the runs differ by more than a fifth, the
-machine is too busy to say, and the budget is neither met nor missed.
+`python -m bench` runs everything; name figures to run some of them. A machine that others use
+as well gives an honest "inconclusive" at best.
 """
 
 from __future__ import annotations
 
-import statistics
+import json
 import sys
-import time
 from collections.abc import Callable
-from typing import NamedTuple
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
 
-from openaudiohook.auth import (
-    Credentials,
-    InMemoryKeys,
-    ReplayCache,
-    SignedRequest,
-    encode_nonce,
-    upgrade_headers,
-    verify,
+import click
+from rich.console import Console
+
+from bench import core, fanout, service
+from bench.docs import write_docs
+from bench.figures import Figure
+from bench.generator import build
+from bench.machine import describe
+from bench.plots import IMAGES, draw
+from bench.processes import prepare_machine
+from bench.settings import FULL, QUICK, Settings
+from bench.table import render
+
+MEASUREMENTS: Final[dict[str, Callable[[Settings], list[Figure]]]] = {
+    "core": core.measure_core,
+    "signature": core.measure_signature,
+    "service": service.measure_service,
+    "service-tls": service.measure_service_tls,
+    "setup": service.measure_setup,
+    "setup-tls": service.measure_setup_tls,
+    "flood": service.measure_flood,
+    "fanout": fanout.measure_fanout,
+    "ladder": service.measure_ladder,
+    "ladder-tls": service.measure_ladder_tls,
+    "fanout-ladder": fanout.measure_fanout_ladder,
+}
+_WITHOUT_SOCKETS: Final = {"core", "signature"}
+
+
+@click.command()
+@click.argument("names", nargs=-1, type=click.Choice(sorted(MEASUREMENTS)), metavar="[FIGURE]...")
+@click.option("--quick", is_flag=True, help="Short runs at a light load: does it work at all?")
+@click.option("--pairs", type=click.IntRange(1, 50), help="Runs of ours and of the yardstick.")
+@click.option("--seconds", type=click.FloatRange(1, 600), help="Measured time of each run.")
+@click.option("--streams", type=click.IntRange(1, 20_000), help="Paced streams of the service.")
+@click.option("--calls", type=click.IntRange(1, 5_000), help="Calls of the Monitor, x 5.")
+@click.option("--json", "report", type=click.Path(path_type=Path), help="Write everything here.")
+@click.option(
+    "--plots", type=click.Path(path_type=Path), help="Draw each figure into this directory."
 )
-from openaudiohook.protocol import SendBinary, SendText
-from openaudiohook.testing.session_pair import SessionPair
-
-RUNS = 5
-SPREAD = 0.20
-FRAME_MS, FRAME_NS, FRAME_SAMPLES = 100, 100_000_000, 800
-
-
-class Measurement(NamedTuple):
-    """One figure, its unit, and what it is held to."""
-
-    name: str
-    run: Callable[[], float]
-    unit: str
-    budget: float
-    higher_is_better: bool
-
-
-def core_speed() -> float:
-    """How many times faster than real time both roles take a call of ten minutes, without I/O."""
-    pair = SessionPair()
-    pair.open()
-    client, server, now_ns = pair.client, pair.server, pair.now_ns
-    payload, frames = b"\xff" * FRAME_SAMPLES * 2, 6_000
-    started = time.process_time()
-    for _ in range(frames):
-        now_ns += FRAME_NS
-        client.send_audio(payload, now_ns)
-        deliver(client, server, now_ns)
-        server.events()
-        deliver(server, client, now_ns)
-        client.events()
-        deadline = client.next_deadline_ns()
-        if deadline is not None and deadline <= now_ns:  # a ping each five seconds
-            client.handle_deadline(now_ns)
-    took = time.process_time() - started
-    if server.position != frames * FRAME_SAMPLES:
-        raise SystemExit(f"the server has {server.position} samples: the measurement is wrong")
-    return frames * FRAME_MS / 1000 / took
-
-
-def deliver(sender: object, receiver: object, now_ns: int) -> None:
-    """Hand over what one session wants written."""
-    for item in sender.data_to_send(now_ns):  # type: ignore[attr-defined]
-        if type(item) is SendBinary:
-            receiver.receive_binary(item.data, now_ns)  # type: ignore[attr-defined]
-        elif type(item) is SendText:
-            receiver.receive_text(item.data, now_ns)  # type: ignore[attr-defined]
-
-
-def verification_us() -> float:
-    """Microseconds to verify one signed upgrade request, replay check included."""
-    created, count = 1_700_000_000, 2_000
-    secret, ids = bytes(range(32)), "00000000-0000-4000-8000-000000000001"
-    requests = [
-        SignedRequest(
-            "/api/v1/audiohook/ws",
-            tuple(
-                upgrade_headers(
-                    "wss://audiohook.example.com/api/v1/audiohook/ws",
-                    api_key="bench",
-                    secret=secret,
-                    organization_id=ids,
-                    session_id=ids,
-                    correlation_id=ids,
-                    nonce=encode_nonce(number.to_bytes(18, "big")),
-                    created=created,
-                )
-            ),
-        )
-        for number in range(count)
-    ]
-    keys = InMemoryKeys([Credentials("bench", secret)], decoy=bytes(32))
-    replay = ReplayCache()
-    started = time.process_time()
-    for request in requests:
-        verify(request, keys=keys, utc_ns=created * 1_000_000_000, replay=replay)
-    return (time.process_time() - started) / count * 1_000_000
-
-
-MEASUREMENTS = (
-    Measurement("session core, both roles, 100 ms frames", core_speed, "x real time", 5_000, True),
-    Measurement("verify one signature", verification_us, "µs", 150, False),
+@click.option(
+    "--write-docs",
+    "docs_from",
+    type=click.Path(path_type=Path, exists=True),
+    help="Measure nothing: write docs/performance.md and its plots from such a report.",
 )
+def main(
+    names: tuple[str, ...],
+    quick: bool,
+    pairs: int | None,
+    seconds: float | None,
+    streams: int | None,
+    calls: int | None,
+    report: Path | None,
+    plots: Path | None,
+    docs_from: Path | None,
+) -> None:
+    """Measure what openaudiohook costs. Without a FIGURE, all of them."""
+    console = Console()
+    if docs_from is not None:
+        written = json.loads(docs_from.read_text())
+        figures = [Figure.from_json(each) for each in written["figures"]]
+        draw(figures, IMAGES)
+        write_docs(written, figures)
+        return
+    prepare_machine()
+    chosen = names or tuple(MEASUREMENTS)
+    if not _WITHOUT_SOCKETS.issuperset(chosen):
+        build()
+    usual = QUICK if quick else FULL
+    settings = replace(
+        usual,
+        pairs=pairs or usual.pairs,
+        seconds=seconds or usual.seconds,
+        streams=streams or usual.streams,
+        calls=calls or usual.calls,
+        say=lambda line: console.print(line, style="dim", highlight=False, soft_wrap=True),
+    )
+    started = datetime.now(UTC)
+    figures = []
+    for name in chosen:
+        console.print(f"[bold]{name}")
+        figures += MEASUREMENTS[name](settings)
+    console.print(render(figures))
+    if report is not None:
+        report.write_text(json.dumps(_report(settings, chosen, quick, started, figures), indent=1))
+    if plots is not None:
+        draw(figures, plots)
+    sys.exit(any(figure.verdict == "missed" for figure in figures))
 
 
-def main() -> int:
-    """Measure, print, judge."""
-    missed = 0
-    for measurement in MEASUREMENTS:
-        figures = sorted(measurement.run() for _ in range(RUNS))
-        median = statistics.median(figures)
-        spread = (figures[-1] - figures[0]) / median
-        met = (
-            median >= measurement.budget
-            if measurement.higher_is_better
-            else (median <= measurement.budget)
-        )
-        verdict = "ok" if met else "inconclusive" if spread > SPREAD else "MISSED"
-        missed += verdict == "MISSED"
-        bound = ">=" if measurement.higher_is_better else "<="
-        print(
-            f"{measurement.name:42} {median:10,.1f} {measurement.unit:12}"
-            f" budget {bound} {measurement.budget:,.0f}  spread {spread:4.0%}  {verdict}"
-        )
-    return 1 if missed else 0
+def _report(
+    settings: Settings,
+    names: tuple[str, ...],
+    quick: bool,
+    started: datetime,
+    figures: list[Figure],
+) -> dict[str, Any]:
+    return {
+        "format": 1,
+        "started": started.isoformat(timespec="seconds"),
+        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+        "command": " ".join(["python -m bench", *sys.argv[1:]]),
+        "quick": quick,
+        "settings": {
+            "pairs": settings.pairs,
+            "seconds": settings.seconds,
+            "streams": settings.streams,
+            "calls": settings.calls,
+        },
+        "measured": list(names),
+        "machine": describe(),
+        "figures": [figure.as_json() for figure in figures],
+    }
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -32,7 +32,7 @@ _PARAMETERS = {
 }
 
 
-class BareEndpoint(picows.WSListener):  # type: ignore[misc]
+class BareEndpoint(picows.WSListener):
     """One session, as little of it as a client needs."""
 
     __slots__ = ("seq",)

@@ -53,7 +53,7 @@ def _cpu_and_memory(settings: Settings, *, is_tls: bool) -> list[Figure]:
     return [
         Figure(
             name=f"service{suffix}",
-            title=f"Service with recorder, CPU per frame, {settings.streams:,} paced streams{under}",
+            title=f"Service with recorder, CPU per frame, {settings.streams:,} streams{under}",
             unit="µs",
             bound=None if is_tls else 1.5,
             is_ratio=True,
@@ -113,7 +113,7 @@ def measure_flood(settings: Settings) -> list[Figure]:
             f"flood {number + 1}: {run.mb_per_flood:.3f} MB for each flooder, "
             f"paced calls' p99 {run.round_trip_ms[1]} ms"
         )
-        runs.append(run)
+        runs.append(_whole(run, OURS))
     rows = [run.row(OURS) for run in runs]
     return [
         Figure(
@@ -205,11 +205,22 @@ def _pairs(
     pairs = []
     for number in range(settings.pairs):
         runs = {
-            who: _run(settings, who, streams=streams, is_tls=is_tls, rate=rate)
+            who: _whole(_run(settings, who, streams=streams, is_tls=is_tls, rate=rate), who)
             for who in _in_turns(number)
         }
         pairs.append((runs[OURS], runs[YARDSTICK]))
     return pairs
+
+
+def _whole(run: Run, who: str) -> Run:
+    """Return the run, for nothing can be said about one in which sessions were lost.
+
+    Raises:
+        SystemExit: some were.
+    """
+    if run.problems:
+        raise SystemExit(f"{who}, {run.streams} streams: {run.problems}; nothing was measured")
+    return run
 
 
 def _rows(pairs: list[tuple[Run, Run]]) -> list[dict[str, Any]]:
