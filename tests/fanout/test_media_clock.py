@@ -132,6 +132,29 @@ async def test_one_that_raises_is_taken_out_and_the_others_go_on(is_told: bool) 
 
 
 @pytest.mark.anyio
+async def test_what_comes_then_comes_after_everything_was_advanced() -> None:
+    timer = Timer()
+    clock, order = MediaClock(now_ns=timer), []
+
+    def first(now_ns: int) -> None:
+        order.append("first")
+
+    def second(now_ns: int) -> None:
+        order.append("second")
+
+    def fail(now_ns: int) -> None:
+        raise RuntimeError("what nobody should read")
+
+    clock.add(first, then=lambda now_ns: order.append(f"first, then, at {now_ns}"))
+    clock.add(second, then=fail)
+    await fire(clock, timer)
+    await fire(clock, timer)
+    then = [f"first, then, at {1_000 + number * TICK_NS}" for number in (1, 2)]
+    assert order == ["first", "second", then[0], "first", then[1]]
+    clock.remove(first)
+
+
+@pytest.mark.anyio
 async def test_it_ticks_by_itself() -> None:
     clock, enough = MediaClock(), asyncio.Event()
 

@@ -7,7 +7,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import Final, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 __all__ = ["TICK_NS", "MediaClock", "Tickable"]
 
@@ -17,6 +17,12 @@ _REMEMBERED_TICKS: Final = 6_000  # one minute
 
 Tickable: TypeAlias = Callable[[int], None]
 """What is advanced: called with the monotonic time in nanoseconds."""
+
+
+class _Registered(NamedTuple):
+    then: Tickable | None
+    on_fault: Callable[[Exception], None] | None
+
 
 _log = logging.getLogger(__name__)
 
@@ -47,7 +53,7 @@ class MediaClock:
         self.ticks = 0
         self.max_lateness_ns = 0
         self._now_ns = now_ns
-        self._tickables: dict[Tickable, Callable[[Exception], None] | None] = {}
+        self._tickables: dict[Tickable, _Registered] = {}
         self._lateness: deque[int] = deque(maxlen=_REMEMBERED_TICKS)
         self._timer: asyncio.TimerHandle | None = None
         self._due_ns = 0
@@ -58,13 +64,20 @@ class MediaClock:
         return self._timer is not None
 
     def add(
-        self, tickable: Tickable, *, on_fault: Callable[[Exception], None] | None = None
+        self,
+        tickable: Tickable,
+        *,
+        then: Tickable | None = None,
+        on_fault: Callable[[Exception], None] | None = None,
     ) -> None:
         """Advance `tickable` from the next tick on. Needs a running event loop.
 
-        One that raises is taken out, `on_fault` is told, and all others go on.
+        Args:
+            tickable: what is called at each tick.
+            then: what is called at each tick after everything registered was advanced.
+            on_fault: told when one of the two raises, which is taken out then; all others go on.
         """
-        self._tickables[tickable] = on_fault
+        self._tickables[tickable] = _Registered(then, on_fault)
         if self._timer is None:
             self._due_ns = self._now_ns() + TICK_NS
             self._arm()
@@ -93,18 +106,25 @@ class MediaClock:
         self._lateness.append(late_ns)
         self.max_lateness_ns = max(self.max_lateness_ns, late_ns)
         self._due_ns += (1 + late_ns // TICK_NS) * TICK_NS
-        for tickable, on_fault in tuple(self._tickables.items()):
-            if tickable not in self._tickables:  # removed by one before it
-                continue
-            try:
-                tickable(now_ns)
-            except Exception as error:
-                self._tickables.pop(tickable, None)
-                # Its text may hold anything; whoever is told gets the whole of it.
-                _log.error("a call was taken off the media clock: %s", type(error).__name__)
-                if on_fault is not None:
-                    on_fault(error)
+        registered = tuple(self._tickables.items())
+        for tickable, _ in registered:
+            self._call(tickable, tickable, now_ns)
+        for tickable, (then, _) in registered:
+            if then is not None:
+                self._call(tickable, then, now_ns)
         if self._timer is fired:  # not stopped, nor started anew, by one of them
             self._timer = None
             if self._tickables:
                 self._arm()
+
+    def _call(self, tickable: Tickable, what: Tickable, now_ns: int) -> None:
+        if tickable not in self._tickables:  # removed by one before it
+            return
+        try:
+            what(now_ns)
+        except Exception as error:
+            # Its text may hold anything; whoever is told gets the whole of it.
+            _log.error("a call was taken off the media clock: %s", type(error).__name__)
+            taken_out = self._tickables.pop(tickable, None)
+            if taken_out is not None and taken_out.on_fault is not None:
+                taken_out.on_fault(error)

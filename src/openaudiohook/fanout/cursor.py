@@ -66,6 +66,7 @@ class Cursor:
 
     Attributes:
         fault: the type of an error of our own that ended this endpoint's part in the call.
+        is_unflushed: something was handed over and not written yet.
     """
 
     __slots__ = (
@@ -86,10 +87,12 @@ class Cursor:
         "_session",
         "_skipped",
         "fault",
+        "is_unflushed",
     )
 
     def __init__(self, call: Fanout) -> None:
         self.fault: str | None = None
+        self.is_unflushed = False
         self._call = call
         self._outlet: Outlet | None = None
         self._session: ClientSession | None = None
@@ -194,26 +197,44 @@ class Cursor:
             self._end = self.position
 
     def advance(self, now_ns: int) -> bool:
-        """Send what is due; say whether more is waiting than could be sent now."""
+        """Hand over what is due; say whether more is waiting than could be handed over now.
+
+        Where `is_unflushed` is set then, it is for the caller to `flush()`.
+        """
         session, outlet = self._session, self._outlet
         if session is None or outlet is None or self._end is not None:
             return False
         try:
             return self._advance(session, outlet, now_ns)
         except Exception as error:
-            # Whatever is wrong here stays here: the other endpoints hear nothing of it.
-            self.fault = type(error).__name__
-            self.end()
-            with contextlib.suppress(Exception):
-                session.fail(ErrorCode.INTERNAL, "internal error", now_ns)
-                outlet.flush()
+            self._fail(error, session, outlet, now_ns)
             return False
+
+    def flush(self, now_ns: int) -> None:
+        """Write what was handed over."""
+        session, outlet = self._session, self._outlet
+        assert session is not None
+        assert outlet is not None
+        self.is_unflushed = False
+        try:
+            outlet.flush()
+        except Exception as error:
+            self._fail(error, session, outlet, now_ns)
+
+    def _fail(self, error: Exception, session: ClientSession, outlet: Outlet, now_ns: int) -> None:
+        # Whatever is wrong here stays here: the other endpoints hear nothing of it.
+        self.fault = type(error).__name__
+        self.is_unflushed = False
+        self.end()
+        with contextlib.suppress(Exception):
+            session.fail(ErrorCode.INTERNAL, "internal error", now_ns)
+            outlet.flush()
 
     def _advance(self, session: ClientSession, outlet: Outlet, now_ns: int) -> bool:
         call = self._call
         ring, records = call.ring, call.ring.records
         budget = call.burst_samples
-        is_restless = has_messages = False
+        is_restless = False
         while session.state is ClientState.OPEN:
             if session.is_server_paused is not self._pauses.is_paused:
                 self._note_server_pause(session)
@@ -227,12 +248,12 @@ class Cursor:
                 if limit == position:
                     self._apply(records[self._index], session, now_ns)
                     self._index += 1
-                    has_messages = True
+                    self.is_unflushed = True
                     continue
             elif limit == position:
                 if is_final:
                     session.close(now_ns, reason=CloseReason.END)
-                    has_messages = True
+                    self.is_unflushed = True
                 break
             # A frame goes when it is whole; before a cut, and at the end, as far as it got.
             due = limit
@@ -254,9 +275,13 @@ class Cursor:
                     break
                 session.discard(due - position, now_ns)
                 self._skip(position, due)
-                has_messages = True
+                self.is_unflushed = True
                 continue
             is_first = budget == call.burst_samples
+            if self.is_unflushed and not is_first:
+                self.is_unflushed = False
+                outlet.flush()  # or else nobody knows whether another frame may follow
+                continue
             if is_first and ring.head - self._checked >= call.throttle_in_samples:
                 is_late = self._backlog(outlet) >= call.throttle_in_samples
                 # What waits because we were held up goes at once. A pause is no backlog; a long
@@ -278,8 +303,7 @@ class Cursor:
             assert layout is not None
             payload = ring.read(position, end - position, layout)
             session.send_audio(payload, now_ns)
-            outlet.flush()
-            has_messages = False
+            self.is_unflushed = True
             self._sent += end - position
             if self._is_whole:
                 self._hash = layout.digest(self._hash, payload, end)
@@ -288,8 +312,6 @@ class Cursor:
             if end == due and not (is_final or self._history):
                 break
             budget -= end - position
-        if has_messages:
-            outlet.flush()
         if session.state is not ClientState.OPEN:
             self.end()
         return is_restless

@@ -52,6 +52,7 @@ class Fanout:
         "_cursors",
         "_due",
         "_is_restless",
+        "_is_unflushed",
         "_written",
         "burst_samples",
         "catch_up_samples",
@@ -98,6 +99,7 @@ class Fanout:
         self._written: deque[tuple[int, int]] = deque(maxlen=_REMEMBERED_WRITES)
         self._due = 0
         self._is_restless = False
+        self._is_unflushed = False
 
     @property
     def head(self) -> int:
@@ -182,14 +184,32 @@ class Fanout:
 
     def tick(self, now_ns: int) -> None:
         """Send every endpoint what is due."""
+        self.advance(now_ns)
+        self.flush(now_ns)
+
+    def advance(self, now_ns: int) -> None:
+        """Hand every endpoint what is due, and write nothing yet.
+
+        Who runs many calls advances them all and flushes them then: writing at a stretch is
+        cheaper, for the readers of one machine need not be woken for each frame.
+        """
         if self.ring.head < self._due and not self._is_restless:
             return
         self._is_restless = False
+        self._is_unflushed = True
         self._due = self.ring.head + self.frame_samples
         self._due -= (self.ring.head - self.phase_samples) % self.frame_samples
         for cursor in self._cursors:
             if cursor.advance(now_ns):
                 self._is_restless = True
+
+    def flush(self, now_ns: int) -> None:
+        """Write what endpoints were handed."""
+        if self._is_unflushed:
+            self._is_unflushed = False
+            for cursor in self._cursors:
+                if cursor.is_unflushed:
+                    cursor.flush(now_ns)
 
     def wake(self) -> None:
         """See to it that the next tick looks at every endpoint."""
