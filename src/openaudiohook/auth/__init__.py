@@ -28,7 +28,7 @@ from openaudiohook.auth.keys import (
     parse_credentials,
     validate_api_key,
 )
-from openaudiohook.auth.replay import ReplayCache
+from openaudiohook.auth.replay import NonceMemory, ReplayCache
 from openaudiohook.auth.signing import encode_nonce, sign, signature_base, upgrade_headers
 from openaudiohook.auth.verification import Authenticated, VerificationPolicy, verify
 
@@ -40,6 +40,7 @@ __all__ = [
     "ExternalAddress",
     "InMemoryKeys",
     "KeyStore",
+    "NonceMemory",
     "ReplayCache",
     "RequestLines",
     "SignedRequest",

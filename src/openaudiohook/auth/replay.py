@@ -9,10 +9,22 @@ spend somebody's nonce.
 from __future__ import annotations
 
 import hashlib
+from typing import Protocol
 
 from openaudiohook.exceptions import ReplayedRequest
 
-__all__ = ["ReplayCache"]
+__all__ = ["NonceMemory", "ReplayCache"]
+
+
+class NonceMemory(Protocol):
+    """What remembers nonces for a verifier: `ReplayCache`, or one that processes share."""
+
+    def admit(self, keyid: str, nonce: str, *, utc_ns: int, window_ns: int) -> None:
+        """Remember the pair until `utc_ns + window_ns`.
+
+        Raises:
+            ReplayedRequest: the pair is remembered already, or there is no room.
+        """
 
 
 class ReplayCache:

@@ -17,7 +17,7 @@ import http_sf
 from openaudiohook.auth.components import REQUIRED_COMPONENTS, X_API_KEY, SignedRequest
 from openaudiohook.auth.forwarding import ExternalAddress
 from openaudiohook.auth.keys import KeyStore, is_api_key
-from openaudiohook.auth.replay import ReplayCache
+from openaudiohook.auth.replay import NonceMemory
 from openaudiohook.auth.signing import ALGORITHM, PARAMETERS, signature_base
 from openaudiohook.exceptions import (
     ConfigurationError,
@@ -188,7 +188,7 @@ def verify(
     *,
     keys: KeyStore,
     utc_ns: int,
-    replay: ReplayCache | None,
+    replay: NonceMemory | None,
     policy: VerificationPolicy = DEFAULT_POLICY,
 ) -> Authenticated:
     """Authenticate an upgrade request: steps 1 to 9 of protocol section 3.5, then the nonce.

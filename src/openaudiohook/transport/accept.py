@@ -6,12 +6,15 @@ import errno
 import os
 import socket
 from collections import Counter
-from typing import Any, Final
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
 
 from openaudiohook.exceptions import ConfigurationError
 from openaudiohook.transport.sockets import bound_receiving
 
-__all__ = ["Gate", "listening_sockets"]
+__all__ = ["Gate", "listening_sockets", "reserved_sockets"]
+
+_Socket = TypeVar("_Socket", bound=socket.socket)
 
 _BACKLOG: Final = 1024
 
@@ -154,17 +157,64 @@ class _Listening(socket.socket):
         return self.gate.accept(self)
 
 
-def listening_sockets(host: str, port: int, gate: Gate) -> list[socket.socket]:
+def listening_sockets(
+    host: str, port: int, gate: Gate, *, reuse_port: bool = False
+) -> list[socket.socket]:
     """Return one listening socket for each address of `host`, all on one port.
 
     Args:
         host: a name or an address of this machine; "" for all of them.
         port: 0 takes a free one.
         gate: what accepts.
+        reuse_port: share the port with other processes of this user that say so, too; the
+            system spreads the connections.
 
     Raises:
         ConfigurationError: the address or the port cannot be used; the text says why.
     """
+
+    def listening(family: int, address: tuple[Any, ...]) -> socket.socket:
+        made = _bound(_Listening(family, gate), address, reuse_port=reuse_port)
+        try:
+            made.listen(_BACKLOG)
+        except OSError:
+            made.close()
+            raise
+        return made
+
+    return _for_each_address(host, port, listening)
+
+
+def reserved_sockets(host: str, port: int) -> list[socket.socket]:
+    """Return bound sockets that do not listen: they keep a port for processes that share it.
+
+    Args:
+        host: a name or an address of this machine; "" for all of them.
+        port: 0 takes a free one.
+
+    Raises:
+        ConfigurationError: the address or the port cannot be used; the text says why.
+    """
+    gate = Gate(max_sockets=1, max_waiting=1, max_per_address=None)
+    try:
+        # Alone first: a port that others share, too, would be had without an error.
+        tried = listening_sockets(host, port, gate)
+    finally:
+        gate.close()
+    port = tried[0].getsockname()[1]
+    for sock in tried:
+        sock.close()
+
+    def reserved(family: int, address: tuple[Any, ...]) -> socket.socket:
+        made = socket.socket(family, socket.SOCK_STREAM)
+        return _bound(made, address, reuse_port=True)
+
+    return _for_each_address(host, port, reserved)
+
+
+def _for_each_address(
+    host: str, port: int, make: Callable[[int, tuple[Any, ...]], socket.socket]
+) -> list[socket.socket]:
     try:
         found = socket.getaddrinfo(
             host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -177,7 +227,7 @@ def listening_sockets(host: str, port: int, gate: Gate) -> list[socket.socket]:
     refused: OSError | None = None
     for family, _, _, _, address in dict.fromkeys(found):
         try:
-            sockets.append(_listening(family, (address[0], port, *address[2:]), gate))
+            sockets.append(make(family, (address[0], port, *address[2:])))
         except OSError as error:
             refused = error
             if error.errno in _NO_SUCH_FAMILY:
@@ -194,17 +244,17 @@ def listening_sockets(host: str, port: int, gate: Gate) -> list[socket.socket]:
     raise ConfigurationError(f"cannot listen on {host} port {port}: {remedy}")
 
 
-def _listening(family: int, address: tuple[Any, ...], gate: Gate) -> socket.socket:
-    listening = _Listening(family, gate)
+def _bound(sock: _Socket, address: tuple[Any, ...], *, reuse_port: bool) -> _Socket:
     try:
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if family == socket.AF_INET6:
-            listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        bound_receiving(listening)
-        listening.setblocking(False)
-        listening.bind(address)
-        listening.listen(_BACKLOG)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if reuse_port:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        if sock.family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        bound_receiving(sock)
+        sock.setblocking(False)
+        sock.bind(address)
     except OSError:
-        listening.close()
+        sock.close()
         raise
-    return listening
+    return sock

@@ -12,7 +12,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Final
 
-from openaudiohook.auth import KeyStore, ReplayCache, SignedRequest, VerificationPolicy, verify
+from openaudiohook.auth import KeyStore, NonceMemory, SignedRequest, VerificationPolicy, verify
 from openaudiohook.exceptions import AuthError, ConfigurationError
 from openaudiohook.protocol.pacing import TokenBucket
 from openaudiohook.transport.handshake import RequestHead
@@ -107,7 +107,7 @@ class Admission:
         keys: KeyStore | None = None,
         *,
         policy: VerificationPolicy | None = None,
-        replay: ReplayCache | None = None,
+        replay: NonceMemory | None = None,
         require_auth: bool = True,
         limits: KeyLimits | None = None,
     ) -> None:

@@ -298,13 +298,17 @@ class Listener:
         self._was_full = is_full
         return is_full
 
+    def stop_listening(self) -> None:
+        """Give the port away; connections that are open stay so."""
+        for server in self._servers:
+            server.close()
+
     async def close(self) -> None:
         """Stop listening, drop what is still connected, and wait until it is gone.
 
         Sessions that are to end in order have to be ended before.
         """
-        for server in self._servers:
-            server.close()
+        self.stop_listening()
         ended = [wire.driver.ended for wire in self.wires if wire.driver is not None]
         for wire in list(self.wires):
             wire.stream.abort()
@@ -344,6 +348,7 @@ async def listen(
     ssl: SSLContext | None = None,
     timers: ServerTimers | None = None,
     limits: ConnectionLimits | None = None,
+    reuse_port: bool = False,
 ) -> Listener:
     """Listen for AudioHook clients.
 
@@ -360,6 +365,7 @@ async def listen(
         ssl: see `server_tls`; None listens in clear text.
         timers: how long sessions wait.
         limits: what is bounded before a peer is known.
+        reuse_port: share the port with other processes of this user (SO_REUSEPORT).
 
     Raises:
         ConfigurationError: the address or the port cannot be used.
@@ -375,7 +381,7 @@ async def listen(
         max_per_address=limits.max_per_address,
     )
     try:
-        sockets = listening_sockets(host, port, gate)
+        sockets = listening_sockets(host, port, gate, reuse_port=reuse_port)
     except ConfigurationError:
         gate.close()
         raise
