@@ -7,6 +7,7 @@ import importlib.util
 import pydoc
 import re
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -15,7 +16,13 @@ import pytest
 from tests.test_layering import ALLOWED
 
 from openaudiohook import exceptions
+from openaudiohook.audio import ulaw
+from openaudiohook.audio.wav_writer import WavWriter
+from openaudiohook.auth import parse_credentials
 from openaudiohook.cli import COMMANDS
+from openaudiohook.monitor.integrations import load_integrations
+from openaudiohook.monitor.scenario import load_scenario
+from openaudiohook.service.config import load_config
 
 pytestmark = pytest.mark.unit
 
@@ -100,8 +107,6 @@ def test_the_tree_of_errors_is_the_real_one() -> None:
 
 
 def test_every_package_we_depend_on_is_explained() -> None:
-    import tomllib
-
     project = tomllib.loads(text_of(ROOT / "pyproject.toml"))["project"]
     extras = project["optional-dependencies"]
     required = [*project["dependencies"], *(each for extra in extras.values() for each in extra)]
@@ -148,6 +153,28 @@ def test_python_in_a_page_runs(page: Path) -> None:
     names: dict[str, object] = {}
     for block in re.findall(r"^```python\n(.*?)^```$", text_of(page), re.M | re.S):
         exec(compile(block, page.name, "exec", dont_inherit=True), names)
+
+
+@pages
+def test_toml_in_a_page_is_what_its_reader_takes(page: Path, tmp_path: Path) -> None:
+    for name in ("caller.wav", "call.wav"):
+        with (tmp_path / name).open("wb", buffering=0) as file:
+            wav = WavWriter(file, channels=1)
+            wav.append(ulaw.silence(8000))
+            wav.settle()
+    file = tmp_path / "page.toml"
+    for block in re.findall(r"^```toml.*?\n(.*?)^```$", text_of(page), re.M | re.S):
+        file.write_text(block, encoding="utf-8")
+        if "[[step]]" in block:
+            assert load_scenario(file).steps
+        elif "[[endpoint]]" in block:
+            assert load_integrations(file)
+        elif "[[credentials]]" in block:
+            assert parse_credentials(block, source=page.name)
+        elif "[project" in block:
+            assert tomllib.loads(block)
+        else:
+            assert load_config(file, options={"no_auth": True})
 
 
 def test_the_architecture_names_what_there_is() -> None:

@@ -19,9 +19,10 @@ PAGES = (
     "docs/intro/first-service.md",
     "docs/intro/first-call.md",
     "docs/howto/check-a-signature.md",
+    "docs/topics/authentication.md",
 )
 # Commands for a checkout, which .ci/run runs itself.
-OF_A_CHECKOUT = ("$ make ", "$ pip install ", "$ python3 -m venv ")
+OF_A_CHECKOUT = ("$ make ", "$ python3 -m venv ")
 
 
 def commands_of(environment: dict[str, str]) -> str:
@@ -56,6 +57,16 @@ def test_a_reader_who_types_what_the_page_says_sees_what_it_shows(
         for terminal in reversed(terminals.values()):
             terminal.close()
     assert typed
+
+
+def test_every_page_with_commands_is_followed() -> None:
+    with_commands = {
+        str(page.relative_to(ROOT))
+        for page in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
+        for block in blocks_of(page.read_text(encoding="utf-8"))
+        if block.language == "console" and not block.text.startswith(OF_A_CHECKOUT)
+    }
+    assert with_commands == set(PAGES)
 
 
 def test_output_that_differs_is_noticed(tmp_path: Path) -> None:

@@ -64,7 +64,7 @@ def steps_of(block: str) -> Iterator[Step]:
             command, shown = line.removeprefix("$ "), []
         else:
             shown.append(line)
-        is_continued = line.endswith("\\") and not shown
+        is_continued = line.endswith(("\\", " |")) and not shown
     yield Step(command, tuple(shown))
 
 
