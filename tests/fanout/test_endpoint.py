@@ -336,7 +336,10 @@ async def test_what_cannot_be_sent_is_final(options: dict[str, object], text: st
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("uri", ["http://127.0.0.1/", "nonsense", "ws://192.0.2.1/clear-text"])
+@pytest.mark.parametrize(
+    "uri",
+    ["http://127.0.0.1/", "nonsense", "ws://192.0.2.1/clear-text", f"wss://{'a' * 64}.invalid/"],
+)
 async def test_a_uri_that_cannot_be_used_is_final(uri: str) -> None:
     async with Streaming(SOURCE) as streaming:
         endpoint = streaming.stream_to(uri)

@@ -55,9 +55,24 @@ def breaking_in_our_hands(world: World, endpoint: Endpoint, second: int) -> None
         endpoint.cursor._layout = None  # what cannot be: a mistake of our own
 
 
+class BrokenOutlet:
+    is_writable = True
+
+    def unsent_bytes(self) -> int:
+        return 0
+
+    def flush(self) -> None:
+        raise OSError("what nobody should read")
+
+
+def with_a_connection_that_raises(world: World, endpoint: Endpoint, second: int) -> None:
+    if second == 2:
+        endpoint.cursor._outlet = BrokenOutlet()
+
+
 MISBEHAVIOUR = (
     slow, dead, silent_from_the_start, refusing, lying_about_seq, pausing, gone,
-    breaking_in_our_hands,
+    breaking_in_our_hands, with_a_connection_that_raises,
 )  # fmt: skip
 
 

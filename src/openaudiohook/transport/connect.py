@@ -177,7 +177,10 @@ async def _resolve(host: str, port: int) -> list[_Address]:
         family = socket.AF_INET if literal.version == 4 else socket.AF_INET6
         return [(family, (host, port))]
     loop = asyncio.get_running_loop()
-    found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    try:
+        found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except UnicodeError:  # a label that is empty or too long: no name can be like that
+        raise EndpointError("there is no such host", retryable=False) from None
     return list(dict.fromkeys((family, address) for family, _, _, _, address in found))
 
 
