@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from prometheus_client.metrics_core import Metric
 
 from openaudiohook.cli import COMMANDS, main
 from openaudiohook.service.config import ENVIRONMENT_PREFIX, SETTINGS, ServiceConfig
-from openaudiohook.service.metrics import Metrics
+from openaudiohook.service.metrics import Metrics, SupervisorMetrics
 
 __all__ = ["GENERATED", "stale"]
 
@@ -133,10 +134,11 @@ def metrics_page() -> str:
 
 
 def service_metrics() -> Iterator[tuple[Metric, tuple[str, ...]]]:
-    """Each metric of a fresh service, with the names of its labels."""
-    for collector in vars(Metrics()).values():
-        if isinstance(collector, MetricWrapperBase):
-            yield collector.describe()[0], collector._labelnames
+    """Each metric of a fresh service and its supervisor, with the names of its labels."""
+    for metrics in (Metrics(), SupervisorMetrics(Path(tempfile.gettempdir()))):
+        for collector in vars(metrics).values():
+            if isinstance(collector, MetricWrapperBase):
+                yield collector.describe()[0], collector._labelnames
 
 
 GENERATED: dict[Path, Callable[[], str]] = {

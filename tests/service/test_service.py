@@ -28,7 +28,8 @@ from openaudiohook.host.consumer import Capabilities, PerSession, Status
 from openaudiohook.host.registry import Registry
 from openaudiohook.protocol.events import DisconnectRequested, ReconnectRequested
 from openaudiohook.service.config import ServiceConfig
-from openaudiohook.service.service import Service, raise_descriptor_limit
+from openaudiohook.service.process import raise_descriptor_limit
+from openaudiohook.service.service import Service
 from openaudiohook.transport import client_tls
 
 pytestmark = [pytest.mark.integration, pytest.mark.anyio]

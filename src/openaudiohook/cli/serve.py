@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
-import logging
 import os
 import signal
 import sys
@@ -13,21 +11,18 @@ from pathlib import Path
 from typing import Any
 
 import click
-import structlog
 
 from openaudiohook.cli import EXIT_FAILED
 from openaudiohook.exceptions import ConfigurationError
 from openaudiohook.service.config import ServiceConfig, load_config
-from openaudiohook.service.log import get_logger
-from openaudiohook.service.service import Service, raise_descriptor_limit
+from openaudiohook.service.log import get_logger, log_to_stderr
+from openaudiohook.service.process import loop_factory, raise_descriptor_limit, settle_memory
+from openaudiohook.service.service import Service
+from openaudiohook.service.supervisor import Supervisor
 
 __all__ = ["serve"]
 
 _log = get_logger(__name__)
-
-# What lives as long as the service is never looked at again; what a session leaves is mostly
-# freed by counting, so that full collections may be rare.
-_GC_THRESHOLDS = (50_000, 50, 1_000)
 
 
 @click.command()
@@ -36,6 +31,11 @@ _GC_THRESHOLDS = (50_000, 50, 1_000)
     "--port", type=click.IntRange(0, 65535), help="Port; 0 takes a free one.  [default: 3000]"
 )
 @click.option("--path", help="Path of the WebSocket.  [default: /api/v1/audiohook/ws]")
+@click.option(
+    "--workers",
+    type=click.IntRange(1, 256),
+    help="Processes that share the port and the load.  [default: 1]",
+)
 @click.option("--api-key", metavar="KEY", help="API key; or OPENAUDIOHOOK_API_KEY.")
 @click.option(
     "--client-secret",
@@ -57,6 +57,12 @@ _GC_THRESHOLDS = (50_000, 50, 1_000)
 @click.option("--recordings", metavar="DIR", help="Where recordings go.  [default: ./recordings]")
 @click.option("--tls-cert", metavar="FILE", help="PEM certificate with its chain.")
 @click.option("--tls-key", metavar="FILE", help="PEM private key of the certificate.")
+@click.option(
+    "--drain-reconnect",
+    is_flag=True,
+    default=None,
+    help="On SIGTERM, ask clients to move their sessions elsewhere.",
+)
 @click.option("--admin", metavar="HOST:PORT", help="Listener for /metrics and /health/check.")
 @click.option(
     "--config", "config_file", metavar="FILE", type=click.Path(path_type=Path), help="TOML file."
@@ -71,15 +77,16 @@ def serve(ctx: click.Context, /, config_file: Path | None, **options: Any) -> No
     """Run a service: accept AudioHook sessions and hand their audio to consumers.
 
     Prints one line when it is ready. SIGTERM and Ctrl-C drain: running calls are served to
-    their end; a second signal stops at once. SIGHUP reloads certificate and credentials.
+    their end; a second signal stops at once. SIGHUP reloads certificate and credentials. With
+    --workers all of that holds for all of them; a worker that dies is replaced.
     """
     options["consumers"] = options["consumers"] or None
     config = load_config(config_file, environment=os.environ, options=options)
-    _set_up_logging(config.log_level)
+    log_to_stderr(config.log_level)
     if config.no_auth:
         _log.warning("NO AUTHENTICATION: every client that reaches this address is let in")
     raise_descriptor_limit()
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
         dropped = runner.run(_serve(config))
     if dropped:
         ctx.exit(EXIT_FAILED)
@@ -87,15 +94,13 @@ def serve(ctx: click.Context, /, config_file: Path | None, **options: Any) -> No
 
 async def _serve(config: ServiceConfig) -> int:
     """Serve until told to stop; return how many sessions were cut off."""
-    service = Service(config)
+    service = Service(config) if config.workers == 1 else Supervisor(config)
     try:
         await service.start()
     except ConfigurationError as error:
         # Wrong usage was found before; what fails now is the machine's: a port in use.
         raise click.ClickException(str(error)) from None
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(*_GC_THRESHOLDS)
+    settle_memory()
     signals: asyncio.Queue[signal.Signals] = asyncio.Queue()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -119,39 +124,8 @@ async def _serve(config: ServiceConfig) -> int:
         await service.stop()
 
 
-def _reload(service: Service) -> None:
+def _reload(service: Service | Supervisor) -> None:
     try:
         service.reload()
     except ConfigurationError as error:
         _log.error("reload failed; everything stays as it was", problem=str(error))
-
-
-def _loop_factory() -> Any:
-    try:
-        import uvloop
-    except ImportError:
-        return None
-    return uvloop.new_event_loop
-
-
-def _set_up_logging(level: str) -> None:
-    """Send log lines to stderr: ours, and those of what we are built on."""
-    renderer: Any = (
-        structlog.dev.ConsoleRenderer()
-        if sys.stderr.isatty()
-        else structlog.processors.LogfmtRenderer(key_order=("timestamp", "level", "event"))
-    )
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
-            foreign_pre_chain=[
-                structlog.stdlib.add_log_level,
-                structlog.stdlib.ExtraAdder(),
-                structlog.processors.TimeStamper(fmt="iso", utc=True),
-            ],
-        )
-    )
-    root = logging.getLogger()
-    root.handlers[:] = [handler]
-    root.setLevel(level.upper())

@@ -34,6 +34,7 @@ ENVIRONMENT_PREFIX: Final = "OPENAUDIOHOOK_"
 Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
 Seconds = Annotated[float, msgspec.Meta(ge=0, le=86_400)]
 Count = Annotated[int, msgspec.Meta(ge=1)]
+Workers = Annotated[int, msgspec.Meta(ge=1, le=256)]
 
 
 class Address(msgspec.Struct, frozen=True):
@@ -65,6 +66,7 @@ class ServiceConfig(msgspec.Struct, frozen=True, kw_only=True):
     host: str = "127.0.0.1"
     port: Port = 3000
     path: str = "/api/v1/audiohook/ws"
+    workers: Workers = 1
     tls_cert: str | None = None
     tls_key: str | None = None
     credentials: str | None = None
@@ -139,6 +141,10 @@ SETTINGS: Final[Mapping[str, Setting]] = {
     "host": Setting("Address to listen on.", "an address or host name in quotes"),
     "port": Setting("Port to listen on; 0 takes a free one.", "a number from 0 to 65535"),
     "path": Setting("Path of the WebSocket.", 'a path in quotes, for example "/audiohook"'),
+    "workers": Setting(
+        "Processes that share the port and the load; with more than 1 a supervisor keeps them.",
+        "a number from 1 to 256",
+    ),
     "tls_cert": Setting("PEM file with the certificate and its chain.", "a file name in quotes"),
     "tls_key": Setting("PEM file with the certificate's private key.", "a file name in quotes"),
     "credentials": Setting("TOML file with `[[credentials]]` tables.", "a file name in quotes"),
@@ -182,7 +188,9 @@ SETTINGS: Final[Mapping[str, Setting]] = {
         "seconds, 0 to 86400",
     ),
     "drain_reconnect": Setting(
-        "On SIGTERM, ask clients to move their sessions (`reconnect`).", "true or false"
+        "On SIGTERM, ask clients to move their sessions (`reconnect`), once the grace is over; "
+        "those that cannot are served to their end.",
+        "true or false",
     ),
     "consumer": Setting(
         "Options of one consumer, in a table of its own: `[consumer.NAME]`.",

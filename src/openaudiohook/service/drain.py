@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from typing import Final
 
 from openaudiohook.protocol import DisconnectReason
 from openaudiohook.service.health import Health
@@ -19,6 +20,11 @@ from openaudiohook.service.session import SessionContext
 __all__ = ["Drain"]
 
 _log = get_logger(__name__)
+
+# Sessions asked to move at once, and the time until the next: all at once would be a rush on
+# whoever takes them.
+_ASKED_AT_ONCE: Final = 20
+_ASK_AGAIN_S: Final = 0.05
 
 
 class Drain:
@@ -48,8 +54,7 @@ class Drain:
         await asyncio.sleep(grace_s)
         self.is_refusing = True
         if reconnect:
-            for session in tuple(context.sessions):
-                session.ask_reconnect()
+            await self._ask_to_move()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout_s):
                 await context.emptied()
@@ -61,3 +66,12 @@ class Drain:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(context.config.close_budget_s + 1):
                 await context.emptied()
+
+    async def _ask_to_move(self) -> None:
+        """Ask each session; the protocol lets a client ignore it that cannot reconnect."""
+        sessions = tuple(self._context.sessions)
+        for start in range(0, len(sessions), _ASKED_AT_ONCE):
+            if start:
+                await asyncio.sleep(_ASK_AGAIN_S)
+            for session in sessions[start : start + _ASKED_AT_ONCE]:
+                session.ask_reconnect()

@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import resource
 import ssl
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Self
 
@@ -21,7 +20,9 @@ from openaudiohook.service.drain import Drain
 from openaudiohook.service.health import HEALTH_PATH, Health
 from openaudiohook.service.log import get_logger
 from openaudiohook.service.metrics import CONTENT_TYPE_LATEST, Metrics
+from openaudiohook.service.process import descriptors
 from openaudiohook.service.session import ServiceSession, SessionContext
+from openaudiohook.service.siblings import Siblings
 from openaudiohook.service.watch import Watch
 from openaudiohook.transport import (
     Admission,
@@ -36,7 +37,7 @@ from openaudiohook.transport import (
     server_tls,
 )
 
-__all__ = ["Service", "raise_descriptor_limit"]
+__all__ = ["Service"]
 
 _log = get_logger(__name__)
 _JSON = "application/json"
@@ -49,6 +50,8 @@ class Service:
         config: how to serve.
         consumers: the consumers to run, instead of those `config.consumers` names.
         registry: where consumers are found by name.
+        siblings: the other processes of the same service, where this is one of several workers.
+        on_trouble: called when the health of a consumer changes.
 
     Attributes:
         health: how the service is.
@@ -65,9 +68,17 @@ class Service:
         *,
         consumers: Sequence[ConsumerFactory] | None = None,
         registry: Registry | None = None,
+        siblings: Siblings | None = None,
+        on_trouble: Callable[[], None] | None = None,
     ) -> None:
         self.config = config.checked()
-        self.health = Health()
+        if config.workers > 1:
+            raise ConfigurationError(
+                f"workers: a Service is one process, not {config.workers}; run "
+                "`openaudiohook serve` or a service.supervisor.Supervisor"
+            )
+        self._siblings = siblings
+        self.health = Health(on_trouble)
         self.metrics = Metrics()
         self._watch = Watch(self.health, self.metrics)
         self._factories = (
@@ -79,14 +90,14 @@ class Service:
             self._tls = server_tls(config.tls_cert, config.tls_key)
         self._admission = Admission(
             None if config.no_auth else self._keys(),
-            replay=ReplayCache(),
+            replay=ReplayCache() if siblings is None else siblings.nonces,
             require_auth=not config.no_auth,
         )
         self._listener: Listener | None = None
         self._admin: AdminListener | None = None
         self._context: SessionContext | None = None
         self._drain: Drain | None = None
-        self._max_sessions = config.max_sessions or _descriptors() * 9 // 20
+        self._room = descriptors() * 9 // 20
 
     @property
     def uri(self) -> str:
@@ -109,6 +120,11 @@ class Service:
     def sessions(self) -> int:
         """How many sessions are not over yet."""
         return len(self._context.sessions) if self._context is not None else 0
+
+    @property
+    def _all_sessions(self) -> int:
+        """How many sessions the service has, those of other workers included."""
+        return self.sessions if self._siblings is None else self._siblings.sessions()
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -150,6 +166,11 @@ class Service:
             timeout_s=config.drain_timeout_s if timeout_s is None else timeout_s,
             reconnect=config.drain_reconnect,
         )
+
+    def stop_listening(self) -> None:
+        """Give the port away: nobody new gets in, sessions go on."""
+        if self._listener is not None:
+            self._listener.stop_listening()
 
     async def stop(self) -> None:
         """Stop at once: drop the sessions that are left, close their consumers, finish files."""
@@ -197,6 +218,7 @@ class Service:
             observer=self._watch,
             metrics=self.metrics,
             refusal=self._refusal,
+            on_count=None if self._siblings is None else self._siblings.tell_sessions,
         )
         self._drain = Drain(context, self.health)
         for factory in self._factories:
@@ -215,7 +237,8 @@ class Service:
             on_get=self._on_get,
             on_refused=self._on_refused,
             ssl=self._tls,
-            limits=ConnectionLimits(max_connections=_descriptors() // 2),
+            limits=ConnectionLimits(max_connections=descriptors() // 2),
+            reuse_port=self._siblings is not None,
         )
 
     def _create(self, registry: Registry) -> tuple[ConsumerFactory, ...]:
@@ -240,7 +263,10 @@ class Service:
         if self._drain is not None and self._drain.is_refusing:
             return "draining"
         # The one that asks is counted already.
-        return "overload" if self.sessions > self._max_sessions else None
+        most = self.config.max_sessions
+        if self.sessions > self._room or (most is not None and self._all_sessions > most):
+            return "overload"
+        return None
 
     def _on_session(self, admitted: Admitted, driver: Driver) -> EventHandler:
         assert self._context is not None
@@ -249,7 +275,7 @@ class Service:
     def _on_get(self, path: str) -> HttpReply | None:
         if path != HEALTH_PATH:
             return None
-        status, body = self.health.answer(sessions=self.sessions)
+        status, body = self.health.answer(sessions=self._all_sessions)
         return HttpReply(status, body)
 
     def _on_refused(self, refusal: Refusal) -> None:
@@ -262,18 +288,3 @@ class Service:
 
     def _text(self) -> AdminReply:
         return 200, CONTENT_TYPE_LATEST, self.metrics.text()
-
-
-def raise_descriptor_limit() -> int:
-    """Let this process open as many files as it may; return how many.
-
-    Each session takes a socket, and another descriptor for its recording.
-    """
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    return _descriptors()
-
-
-def _descriptors() -> int:
-    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return 1_000_000 if soft == resource.RLIM_INFINITY else max(soft, 64)

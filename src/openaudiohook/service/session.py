@@ -41,6 +41,7 @@ from openaudiohook.protocol.events import (
 )
 from openaudiohook.protocol.media import SAMPLE_RATE
 from openaudiohook.service.config import ServiceConfig
+from openaudiohook.service.continuation import Continuations
 from openaudiohook.service.log import get_logger
 from openaudiohook.service.metrics import Metrics
 from openaudiohook.service.probe import answer_probe
@@ -71,6 +72,7 @@ class SessionContext:
         metrics: what is counted.
         refusal: says why no new session can be served now, or None.
         sessions: those that are not over yet.
+        continuations: where their streams stand, and those of sessions that ended lately.
     """
 
     def __init__(
@@ -81,6 +83,7 @@ class SessionContext:
         observer: Observer,
         metrics: Metrics,
         refusal: Callable[[], str | None],
+        on_count: Callable[[int], None] | None = None,
     ) -> None:
         self.config = config
         self.factories = tuple(factories)
@@ -88,6 +91,8 @@ class SessionContext:
         self.metrics = metrics
         self.refusal = refusal
         self.sessions: set[ServiceSession] = set()
+        self.continuations = Continuations()
+        self._on_count = on_count
         self._is_empty = asyncio.Event()
         self._is_empty.set()
         self.budgets = Budgets(
@@ -102,14 +107,19 @@ class SessionContext:
         """Count a session in."""
         self.sessions.add(session)
         self._is_empty.clear()
-        self.metrics.sessions.set(len(self.sessions))
+        self._count()
 
     def leave(self, session: ServiceSession) -> None:
         """Count a session out: its connection is gone and its consumers are closed."""
         self.sessions.discard(session)
-        self.metrics.sessions.set(len(self.sessions))
+        self._count()
         if not self.sessions:
             self._is_empty.set()
+
+    def _count(self) -> None:
+        self.metrics.sessions.set(len(self.sessions))
+        if self._on_count is not None:
+            self._on_count(len(self.sessions))
 
     async def emptied(self) -> None:
         """Wait until there is no session."""
@@ -247,7 +257,13 @@ class ServiceSession:
             context.metrics.probes.inc()
             _log.info("probe answered", session=self._admitted.session_id)
             return
-        session.accept(now_ns, media=media, supported_languages=context.languages)
+        discard_to = context.continuations.discard_to(
+            parameters, media=media, position=event.position, now_ns=now_ns
+        )
+        session.accept(
+            now_ns, media=media, discard_to=discard_to, supported_languages=context.languages
+        )
+        context.continuations.begin(session, parameters)
         self._driver.flush()
         context.metrics.open_seconds.observe((monotonic_ns() - self._opened_ns) / 1e9)
         self._accounted = event.position
@@ -286,6 +302,7 @@ class ServiceSession:
             correlation=admitted.correlation_id,
             channels=[channel.value for channel in media.channels] if media else [],
             retry=admitted.retry_attempt,
+            continues=[earlier.id for earlier in parameters.continued_sessions],
         )
 
     def _refuse(self, cause: str, info: str, now_ns: int) -> None:
@@ -353,6 +370,7 @@ class ServiceSession:
 
     def _on_ended(self, event: SessionEnded) -> None:
         self._account()
+        self._context.continuations.end(self.session, monotonic_ns())
         self._is_over = True
         reason = self._end_reason or self._lost_reason
         self._context.metrics.sessions_ended.labels(reason).inc()
