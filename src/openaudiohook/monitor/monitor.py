@@ -196,7 +196,7 @@ class RunningCall:
         self.call = Call(scenario, new_fanout=self._new_fanout, on_monitored=self._connect)
         self._began_ns = monitor.now_ns()
         self._tick(self._began_ns)
-        monitor.clock.add(self._tick, on_fault=self._fail)
+        monitor.clock.add(self._tick, then=self._flush, on_fault=self._fail)
 
     async def finished(self) -> CallReport:
         """Wait until the call is over and every endpoint has ended, and report.
@@ -241,9 +241,14 @@ class RunningCall:
             if call.is_over:
                 self._is_over.set()
         if call.fanout is not None:
-            call.fanout.tick(now_ns)
+            call.fanout.advance(now_ns)
         if self._traces:
             self._write_traces()
+
+    def _flush(self, now_ns: int) -> None:
+        """Write what this tick handed over, once every call was advanced."""
+        if self.call.fanout is not None:
+            self.call.fanout.flush(now_ns)
 
     def _due(self, now_ns: int) -> int:
         """How far the call is to be played: only whole frames once it is monitored."""
