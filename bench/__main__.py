@@ -40,6 +40,7 @@ MEASUREMENTS: Final[dict[str, Callable[[Settings], list[Figure]]]] = {
     "ladder-tls": service.measure_ladder_tls,
     "fanout-ladder": fanout.measure_fanout_ladder,
 }
+_COLUMNS: Final = 180
 _WITHOUT_SOCKETS: Final = {"core", "signature"}
 
 
@@ -72,7 +73,7 @@ def main(
     docs_from: Path | None,
 ) -> None:
     """Measure what openaudiohook costs. Without a FIGURE, all of them."""
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() else _COLUMNS)
     if docs_from is not None:
         written = json.loads(docs_from.read_text())
         figures = [Figure.from_json(each) for each in written["figures"]]
@@ -92,17 +93,31 @@ def main(
         calls=calls or usual.calls,
         say=lambda line: console.print(line, style="dim", highlight=False, soft_wrap=True),
     )
-    started = datetime.now(UTC)
-    figures = []
+    started, machine = datetime.now(UTC), describe()
+    figures: list[Figure] = []
     for name in chosen:
         console.print(f"[bold]{name}")
         figures += MEASUREMENTS[name](settings)
     console.print(render(figures))
     if report is not None:
-        report.write_text(json.dumps(_report(settings, chosen, quick, started, figures), indent=1))
+        report.write_text(
+            json.dumps(_report(settings, chosen, quick, started, machine, figures), indent=1)
+        )
     if plots is not None:
         draw(figures, plots)
     sys.exit(any(figure.verdict == "missed" for figure in figures))
+
+
+def _command(arguments: list[str]) -> str:
+    """Return what was asked for, without where the answer was to go."""
+    kept = ["python -m bench"]
+    rest = iter(arguments)
+    for argument in rest:
+        if argument in ("--json", "--plots"):
+            next(rest, None)
+        elif not argument.startswith(("--json=", "--plots=")):
+            kept.append(argument)
+    return " ".join(kept)
 
 
 def _report(
@@ -110,13 +125,14 @@ def _report(
     names: tuple[str, ...],
     quick: bool,
     started: datetime,
+    machine: dict[str, str],
     figures: list[Figure],
 ) -> dict[str, Any]:
     return {
         "format": 1,
         "started": started.isoformat(timespec="seconds"),
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
-        "command": " ".join(["python -m bench", *sys.argv[1:]]),
+        "command": _command(sys.argv[1:]),
         "quick": quick,
         "settings": {
             "pairs": settings.pairs,
@@ -125,7 +141,7 @@ def _report(
             "calls": settings.calls,
         },
         "measured": list(names),
-        "machine": describe(),
+        "machine": machine,
         "figures": [figure.as_json() for figure in figures],
     }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-from bench.figures import Figure
+from bench.figures import LEAST_RUNS, Figure
 from bench.plots import file_name
 from bench.processes import ROOT
 from bench.table import bound_text, median_text, spread_text
@@ -47,6 +47,8 @@ def measured_part(report: dict[str, Any], figures: Sequence[Figure]) -> str:
     ]
     if report["quick"]:
         parts.insert(0, "**A quick run at a light load: no claim can be held to it.**")
+    elif settings["pairs"] < LEAST_RUNS:
+        parts.insert(0, f"**Fewer than {LEAST_RUNS} pairs: a glance, and no verdict.**")
     parts += [
         "### Figures",
         _table(

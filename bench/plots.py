@@ -96,9 +96,11 @@ def _ladder(figure: Figure) -> Any:
                     axes.scatter(*zip(*points, strict=True), color=colour, marker=marker, s=30,
                                  label=label)  # fmt: skip
         axes.axhline(bound, color=_BOUND, linewidth=1.2)
-        axes.set(xlabel=figure.unit, ylabel=panel, xlim=(0, None), ylim=(0, None))
+        farthest = max(_rung(row) for row in figure.runs)
+        axes.set(xlabel=figure.unit, ylabel=panel, xlim=(0, farthest * 1.08), ylim=(0, None))
         if "ms" in panel:
             axes.set_yscale("symlog", linthresh=1)
+            axes.yaxis.set_major_formatter("{x:g}")
             axes.set_ylim(0, None)
     axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False, fontsize=8)
     return drawing

@@ -18,8 +18,8 @@ from typing import Final
 
 import picows
 import uvloop
-
 from bench.processes import MEASURED_CPU, OTHER_CPU, prepare_machine, python, running
+
 from openaudiohook.transport.sockets import bound_sending
 
 CONNECTIONS: Final = 1000

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from bench.docs import BEGIN, END, PAGE, measured_part, replaced
@@ -35,7 +36,7 @@ LADDER = Figure(
         for rung, counts in ((500, "yes"), (1000, "no"))
     ],
 )
-REPORT = {
+REPORT: dict[str, Any] = {
     "started": "2026-01-02T03:04:05+00:00",
     "command": "python -m bench",
     "quick": False,
@@ -73,6 +74,12 @@ def test_the_page_names_machine_command_median_bound_spread_and_verdict() -> Non
 
 def test_a_quick_run_says_that_it_is_one() -> None:
     assert measured_part({**REPORT, "quick": True}, [FIGURE]).startswith("**A quick run")
+
+
+def test_too_few_pairs_are_called_a_glance() -> None:
+    settings = {**REPORT["settings"], "pairs": 4}
+
+    assert measured_part({**REPORT, "settings": settings}, [FIGURE]).startswith("**Fewer than 5")
 
 
 def test_each_figure_is_drawn(tmp_path: Path) -> None:
