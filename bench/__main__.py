@@ -76,9 +76,9 @@ def main(
     console = Console(width=None if sys.stdout.isatty() else _COLUMNS)
     if docs_from is not None:
         written = json.loads(docs_from.read_text())
-        figures = [Figure.from_json(each) for each in written["figures"]]
-        draw(figures, IMAGES)
-        write_docs(written, figures)
+        known = [Figure.from_json(each) for each in written["figures"]]
+        draw(known, IMAGES)
+        write_docs(written, known)
         return
     prepare_machine()
     chosen = names or tuple(MEASUREMENTS)
