@@ -23,12 +23,13 @@ from typing import Any, NamedTuple
 import pytest
 import soundfile
 from click.testing import CliRunner
-from tests.support.platform import CONVERSATION_ID, Platform
+from tests.support.platform import CONVERSATION_ID, Platform, until
 
 from openaudiohook.audio.wav_writer import DATA_OFFSET
 from openaudiohook.cli import main
 from openaudiohook.consumers.recording_recovery import recover
 from openaudiohook.exceptions import HandshakeError
+from openaudiohook.protocol.events import ReconnectRequested
 
 pytestmark = [pytest.mark.integration, pytest.mark.anyio]
 
@@ -289,3 +290,53 @@ async def test_below_the_log_level_nothing_is_said(serve: Serve) -> None:
         service.process.send_signal(signal.SIGINT)
         assert await ended(service) == 0
         assert await service.log == b""
+
+
+async def test_several_workers_are_one_service_with_one_line(serve: Serve, tmp_path: Path) -> None:
+    keys = tmp_path / "keys.toml"
+    keys.write_text('[[credentials]]\napi_key = "key"\nclient_secret = "c2VjcmV0"\n')
+    options = ("--workers", "2", "--credentials", str(keys), "--drain-reconnect")
+    async with serve(*options, OPENAUDIOHOOK_DRAIN_GRACE_S="0") as service:
+        platforms = [await Platform.to(service.uri, secret=b"secret") for _ in range(12)]
+        keys.write_text("broken")
+        service.process.send_signal(signal.SIGHUP)
+        for platform in platforms:
+            platform.send(b"\x01" * 1600)
+        service.process.send_signal(signal.SIGTERM)
+        for platform in platforms:
+            await until(lambda: platform.of(ReconnectRequested))  # noqa: B023
+            assert (await platform.close()).is_clean
+        assert await ended(service) == 0
+        assert service.process.stdout is not None
+        assert await service.process.stdout.read() == b""
+        log = (await service.log).decode().splitlines()
+    assert sum("reload failed" in line for line in log) == 1
+    opened = [line for line in log if "session opened" in line]
+    assert len(opened) == len(platforms)
+    assert {line.rpartition("worker=")[2].split()[0] for line in opened} == {"0", "1"}
+    for platform in platforms:
+        path = recorded(tmp_path, platform.session_id)
+        assert path.read_bytes()[DATA_OFFSET:] == b"\x01" * 1600
+
+
+async def test_a_second_signal_stops_all_workers_at_once(serve: Serve, tmp_path: Path) -> None:
+    async with serve("--no-auth", "--workers", "2") as service:
+        platforms = [await Platform.to(service.uri) for _ in range(12)]
+        service.process.send_signal(signal.SIGTERM)
+        service.process.send_signal(signal.SIGINT)
+        assert await ended(service) == 1
+        await asyncio.gather(*(platform.ended() for platform in platforms))
+        # Nobody is left who would hold it.
+        await service.log
+
+
+def test_a_port_in_use_is_exit_1_with_several_workers_too() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        result = run("--no-auth", "--workers", "2", "--port", str(port))
+    assert result.returncode == 1
+    assert f"port {port}" in result.stderr
+    assert "Traceback" not in result.stderr
+    assert result.stdout == ""

@@ -381,3 +381,17 @@ def test_as_many_files_as_allowed_may_be_opened() -> None:
         assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] == before[1]
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+async def test_a_service_in_a_program_prints_nothing(
+    serve: Serve, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Where log lines go is the program's to say; stdout is never ours."""
+    async with serve(drain_grace_s=0.0, **SIGNED) as service:
+        with pytest.raises(HandshakeError):
+            await Platform.to(service.uri, secret=b"other")
+        platform = await Platform.to(service.uri, secret=b"secret")
+        platform.send(bytes(1_600))
+        await platform.drop()
+        await service.drained()
+    assert capfd.readouterr().out == ""
