@@ -7,7 +7,7 @@ import pytest
 from fanout.world import MS, World, check
 from openaudiohook.exceptions import ConfigurationError, LocalProtocolError, MediaError
 from openaudiohook.fanout.cursor import Cursor, CursorState
-from openaudiohook.fanout.engine import Fanout
+from openaudiohook.fanout.engine import Cut, Fanout
 from openaudiohook.fanout.pauses import PauseInterval
 from openaudiohook.protocol.events import PeerViolated, SessionOpened
 from openaudiohook.protocol.media import MediaParameter
@@ -95,6 +95,21 @@ def test_an_endpoint_that_keeps_up_costs_no_question_to_the_kernel_per_frame() -
     (endpoint,) = world.endpoints
     world.play(20 * S)
     assert endpoint.unsent_calls <= 11  # 200 frames
+
+
+def test_whole_frames_on_time_take_the_short_way() -> None:
+    world = opened_world()
+    (endpoint,) = world.endpoints
+    world.play(20 * S)
+    # Not the first; and after each question to the kernel the answer is looked at.
+    assert endpoint.direct_frames >= 185  # of 200
+    before = endpoint.direct_frames
+    world.call.begin_pause(PauseCause.SECURE, "flow")
+    world.play(S)
+    assert endpoint.direct_frames == before
+    world.call.end_pause(PauseCause.SECURE, "flow")
+    world.play(S)
+    assert endpoint.direct_frames >= before + 8
 
 
 def test_between_frames_endpoints_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -567,7 +582,7 @@ def test_overlapping_pauses_count_once_in_the_union() -> None:
     endpoint.server.pause(world.now_ns)
     world.settle()
     world.play(S)
-    assert world.call.begin_pause(SECURE, "flow") == 2 * S
+    assert world.call.begin_pause(SECURE, "flow").position == 2 * S
     world.play(S)
     world.call.begin_pause(CLIENT, "switch")
     endpoint.server.resume(world.now_ns)
@@ -613,10 +628,10 @@ def test_a_pause_that_still_holds_ends_with_the_call() -> None:
 def test_a_pause_is_idempotent_and_ends_once() -> None:
     call = Fanout()
     call.write(bytes(200), 0)
-    assert call.begin_pause(SECURE, "flow") == 100
+    assert call.begin_pause(SECURE, "flow") == Cut(100, 100, ())
     call.skip(50)
-    assert call.begin_pause(SECURE, "flow") == 100
-    assert call.begin_pause(SECURE, "agent") == 150
+    assert call.begin_pause(SECURE, "flow") == Cut(100, 100, ())
+    assert call.begin_pause(SECURE, "agent") == Cut(150, 150, ())
     assert call.is_paused
     call.end_pause(SECURE, "flow")
     assert call.end_pause(SECURE, "flow") == 150

@@ -84,7 +84,7 @@ def test_a_marker_in_the_span_never_leaves(before: int, cause: PauseCause) -> No
     endpoints = five(world)
     pausing, late = endpoints[3], endpoints[4]
     world.play(before)
-    cut = world.call.begin_pause(cause, "flow")
+    cut = world.call.begin_pause(cause, "flow").position
     assert cut == before
     say_the_number(world, S + 13)
     pausing.server.pause(world.now_ns)
@@ -233,7 +233,7 @@ def test_what_waited_before_the_cut_is_delivered_after_it() -> None:
     world.play(S)
     slow.rate, slow.allowance = 0, 0  # stuck
     world.play(S + 55)
-    cut = world.call.begin_pause(SECURE, "flow")
+    cut = world.call.begin_pause(SECURE, "flow").position
     say_the_number(world, S)
     assert slow.received.paused_at == []
     slow.rate = None
@@ -265,7 +265,7 @@ def test_every_endpoint_pauses_at_the_same_samples(
     cuts, resumes = [], []
     for play, pause, cause in spans:
         world.play(play)
-        cuts.append(world.call.begin_pause(cause, "flow"))
+        cuts.append(world.call.begin_pause(cause, "flow").position)
         say_the_number(world, pause)
         world.call.end_pause(cause, "flow")
         resumes.append((cuts[-1], pause))

@@ -9,11 +9,12 @@ from __future__ import annotations
 import contextlib
 import enum
 import hashlib
+from bisect import bisect_left
 from typing import TYPE_CHECKING, Final, Protocol
 
 from openaudiohook.exceptions import LocalProtocolError
 from openaudiohook.fanout.account import Account, settle
-from openaudiohook.fanout.pauses import PauseInterval, Pauses, Span
+from openaudiohook.fanout.pauses import PauseInterval, Pauses, Span, length, subtract
 from openaudiohook.fanout.ring import Discarded, Layout, Paused, Record, Resumed, Updated
 from openaudiohook.protocol.client import ClientSession
 from openaudiohook.protocol.events import SessionOpened
@@ -50,6 +51,10 @@ class Outlet(Protocol):
         """Write what the session has to say."""
         ...
 
+    def send_audio(self, payload: bytes, now_ns: int) -> bool:
+        """Do as the session's `send_audio` and `flush`; False where it takes the two of them."""
+        ...
+
 
 class CursorState(enum.StrEnum):
     """Where an endpoint stands in the call."""
@@ -66,7 +71,6 @@ class Cursor:
 
     Attributes:
         fault: the type of an error of our own that ended this endpoint's part in the call.
-        is_unflushed: something was handed over and not written yet.
     """
 
     __slots__ = (
@@ -76,7 +80,9 @@ class Cursor:
         "_hash",
         "_history",
         "_index",
+        "_is_smooth",
         "_is_throttled",
+        "_is_unflushed",
         "_is_whole",
         "_layout",
         "_opened_at",
@@ -87,12 +93,12 @@ class Cursor:
         "_session",
         "_skipped",
         "fault",
-        "is_unflushed",
     )
 
     def __init__(self, call: Fanout) -> None:
         self.fault: str | None = None
-        self.is_unflushed = False
+        self._is_unflushed = False
+        self._is_smooth = False  # nothing but whole frames, each as it gets complete
         self._call = call
         self._outlet: Outlet | None = None
         self._session: ClientSession | None = None
@@ -163,10 +169,10 @@ class Cursor:
             self._layout = ring.layout_for(opened.media)
             self._sample_bytes = self._layout.sample_bytes
         self._outlet, self._session = outlet, session
-        self._opened_at = ring.head
+        self._opened_at = edge = call.edge
         start = session.position
-        first = max(start, ring.head - call.catch_up_samples)
-        first = max(first, min(opened.discard_to or 0, ring.head))
+        first = max(start, edge - call.catch_up_samples)
+        first = max(first, min(opened.discard_to or 0, edge))
         language, is_paused = None, False
         for record in ring.records:
             if record.position > first:
@@ -179,8 +185,8 @@ class Cursor:
                 case _:
                     is_paused = isinstance(record, Paused)
             self._index += 1
-        self._history = ring.head - first
-        self._checked = ring.head
+        self._history = max(0, edge - first)
+        self._checked = edge
         if is_paused:
             session.pause(now_ns)
         session.begin(now_ns, discard=first - start)
@@ -191,40 +197,72 @@ class Cursor:
         outlet.flush()
         call.wake()
 
+    def sent_since(self, position: int) -> int:
+        """Count the samples at or after `position` that were handed to the connection."""
+        end = self.position if self._end is None else self._end
+        pauses = [
+            *self._call.pauses.intervals(until=self._call.head),
+            *self._pauses.intervals(until=end),
+        ]
+        silent = [*self._skipped, *((pause.start, pause.end) for pause in pauses)]
+        return length(subtract([(position, end)], silent)) if position < end else 0
+
+    def renumber(self, inserted: list[int]) -> None:
+        """Keep the place in the history, into which records were put before those numbers."""
+        self._index += bisect_left(inserted, self._index)
+
+    def let_go(self, samples: int) -> None:
+        """Expect so much audio at once that was held back until now: it is no backlog."""
+        self._history += samples
+
     def end(self) -> None:
         """Account for the end of the endpoint's part: its session is over, or never began."""
         if self._end is None:
             self._end = self.position
 
     def advance(self, now_ns: int) -> bool:
-        """Hand over what is due; say whether more is waiting than could be handed over now.
-
-        Where `is_unflushed` is set then, it is for the caller to `flush()`.
-        """
+        """Send what is due; say whether more is waiting than could be sent now."""
         session, outlet = self._session, self._outlet
         if session is None or outlet is None or self._end is not None:
             return False
         try:
-            return self._advance(session, outlet, now_ns)
+            if self._is_smooth and self._send_frame(session, outlet, now_ns):
+                return False
+            is_restless = self._advance(session, outlet, now_ns)
+            if self._is_unflushed:
+                self._is_unflushed = False
+                outlet.flush()
+            return is_restless
         except Exception as error:
             self._fail(error, session, outlet, now_ns)
             return False
 
-    def flush(self, now_ns: int) -> None:
-        """Write what was handed over."""
-        session, outlet = self._session, self._outlet
-        assert session is not None
-        assert outlet is not None
-        self.is_unflushed = False
-        try:
-            outlet.flush()
-        except Exception as error:
-            self._fail(error, session, outlet, now_ns)
+    def _send_frame(self, session: ClientSession, outlet: Outlet, now_ns: int) -> bool:
+        """Do what `_advance` would where nothing is due but the one frame just completed.
+
+        That is so nearly always, and costs a fraction of it. False, and nothing done, where
+        anything at all is different.
+        """
+        call = self._call
+        ring, start, layout = call.ring, call.frame_start, self._layout
+        end = start + call.frame_samples
+        if (
+            session.position != start
+            or layout is None
+            or self._index != len(ring.records)
+            or end - self._checked >= call.throttle_in_samples  # time to ask the kernel
+        ):
+            return False
+        payload = ring.read(start, call.frame_samples, layout)
+        if not outlet.send_audio(payload, now_ns):
+            return False
+        self._account(payload, layout, end)
+        return True
 
     def _fail(self, error: Exception, session: ClientSession, outlet: Outlet, now_ns: int) -> None:
         # Whatever is wrong here stays here: the other endpoints hear nothing of it.
         self.fault = type(error).__name__
-        self.is_unflushed = False
+        self._is_unflushed = False
         self.end()
         with contextlib.suppress(Exception):
             session.fail(ErrorCode.INTERNAL, "internal error", now_ns)
@@ -239,21 +277,23 @@ class Cursor:
             if session.is_server_paused is not self._pauses.is_paused:
                 self._note_server_pause(session)
             position = session.position
-            if self._history and ring.head - position < call.frame_samples:
+            if self._history and call.edge - position < call.frame_samples:
                 self._history = 0
                 self._checked = position - call.throttle_in_samples  # ask before the next frame
-            limit, is_final = ring.head, call.is_finished
+            limit, is_final = call.edge, call.is_finished
             if self._index < len(records):
-                limit, is_final = records[self._index].position, True
-                if limit == position:
+                at = records[self._index].position
+                if at <= position:
                     self._apply(records[self._index], session, now_ns)
                     self._index += 1
-                    self.is_unflushed = True
+                    self._is_unflushed = True
                     continue
+                if at <= limit:
+                    limit, is_final = at, True
             elif limit == position:
                 if is_final:
                     session.close(now_ns, reason=CloseReason.END)
-                    self.is_unflushed = True
+                    self._is_unflushed = True
                 break
             # A frame goes when it is whole; before a cut, and at the end, as far as it got.
             due = limit
@@ -275,14 +315,14 @@ class Cursor:
                     break
                 session.discard(due - position, now_ns)
                 self._skip(position, due)
-                self.is_unflushed = True
+                self._is_unflushed = True
                 continue
             is_first = budget == call.burst_samples
-            if self.is_unflushed and not is_first:
-                self.is_unflushed = False
+            if self._is_unflushed and not is_first:
+                self._is_unflushed = False
                 outlet.flush()  # or else nobody knows whether another frame may follow
                 continue
-            if is_first and ring.head - self._checked >= call.throttle_in_samples:
+            if is_first and call.edge - self._checked >= call.throttle_in_samples:
                 is_late = self._backlog(outlet) >= call.throttle_in_samples
                 # What waits because we were held up goes at once. A pause is no backlog; a long
                 # one can still push what waits out of the ring.
@@ -303,18 +343,25 @@ class Cursor:
             assert layout is not None
             payload = ring.read(position, end - position, layout)
             session.send_audio(payload, now_ns)
-            self.is_unflushed = True
-            self._sent += end - position
-            if self._is_whole:
-                self._hash = layout.digest(self._hash, payload, end)
-            else:
-                self._hash.update(payload)
+            self._is_unflushed = True
+            self._account(payload, layout, end)
             if end == due and not (is_final or self._history):
                 break
             budget -= end - position
         if session.state is not ClientState.OPEN:
             self.end()
+        self._is_smooth = not (
+            is_restless or self._history or self._is_throttled or self._pauses.is_paused
+        )
         return is_restless
+
+    def _account(self, payload: bytes, layout: Layout, end: int) -> None:
+        """Count what was sent, up to `end`."""
+        self._sent += len(payload) // self._sample_bytes
+        if self._is_whole:
+            self._hash = layout.digest(self._hash, payload, end)
+        else:
+            self._hash.update(payload)
 
     def _apply(self, record: Record, session: ClientSession, now_ns: int) -> None:
         match record:
@@ -324,12 +371,14 @@ class Cursor:
                 session.resume(now_ns)
             case Updated(language=language):
                 session.update(language, now_ns)
-            case Discarded(position=start, end=end):
-                if session.is_flowing:
+            case Discarded(end=end):
+                start = session.position  # within the gap, where what it held was withdrawn later
+                if start < end and session.is_flowing:
                     session.discard(end - start, now_ns)
-                else:
+                elif start < end:
                     session.drop_audio(end - start, now_ns)
-                self._skip(start, end)
+                if start < end:
+                    self._skip(start, end)
 
     def _leave_whole(self) -> None:
         # From here on nobody else is sent the same audio: the hash is this endpoint's own.
@@ -367,7 +416,10 @@ class Cursor:
         unsent = self._unsent(outlet)
         self._checked = session.position + self._history - unsent
         waiting = self._call.ring.audio_after(
-            session.position, index=self._index, is_paused=session.is_client_paused
+            session.position,
+            index=self._index,
+            is_paused=session.is_client_paused,
+            until=self._call.edge,
         )
         # While history is being sent, what comes live meanwhile waits behind it: only a wait
         # that has grown since the session opened is backlog.

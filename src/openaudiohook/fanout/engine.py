@@ -8,24 +8,52 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import deque
+from collections.abc import Callable
 from fractions import Fraction
-from typing import Final
+from typing import Final, NamedTuple
 
 from openaudiohook.exceptions import ConfigurationError, LocalProtocolError
 from openaudiohook.fanout.cursor import Cursor, CursorState, Outlet
-from openaudiohook.fanout.pauses import Pauses
+from openaudiohook.fanout.pauses import Pauses, Reason
 from openaudiohook.fanout.ring import Discarded, Paused, Resumed, Ring, Updated
 from openaudiohook.protocol.media import SAMPLE_RATE
 from openaudiohook.protocol.types import PauseCause
 
-__all__ = ["MAX_FRAME_SAMPLES", "Cursor", "CursorState", "Fanout", "Outlet"]
+__all__ = [
+    "MAX_FRAME_SAMPLES",
+    "MAX_HOLD_BACK_SAMPLES",
+    "Cursor",
+    "CursorState",
+    "Cut",
+    "Fanout",
+    "Outlet",
+]
 
 MAX_FRAME_SAMPLES: Final = 32_000
 """A stereo frame of more would not fit a message (protocol section 2.4)."""
 
+MAX_HOLD_BACK_SAMPLES: Final = 3 * SAMPLE_RATE
+"""Whoever listens live can be kept waiting so long, and no longer."""
+
 # How far one endpoint may get ahead in one tick of 10 ms: fifty times as fast as speech.
 _BURST_SAMPLES: Final = 4_000
 _REMEMBERED_WRITES: Final = 4_096
+
+
+class Cut(NamedTuple):
+    """Where a pause cut the stream, and what had left by then.
+
+    Attributes:
+        position: the first sample that leaves no more, on any endpoint.
+        began: the sample that was live when the pause began; audio between the two was withdrawn
+            from all who had not been sent it yet.
+        gone: for each endpoint, in the order of `Fanout.endpoints`, how many samples at or after
+            the cut had been handed to its connection already.
+    """
+
+    position: int
+    began: int
+    gone: tuple[int, ...]
 
 
 class Fanout:
@@ -41,23 +69,33 @@ class Fanout:
         throttle_out_samples: the backlog at which it is live again.
         phase_samples: where in the call frames begin; calls that differ in it do not all send
             at one moment.
+        hold_back_samples: how long audio waits before it is live for endpoints, in call time, so
+            that a cut can take back that much.
+        on_wake: told when the next tick must not be left out, though no frame is complete.
 
     Attributes:
         ring: the audio and the history.
+        edge: the position up to which endpoints are sent audio: what is live for them.
         pauses: the call's own pauses, which hold for every endpoint.
         is_finished: the call was hung up; its length is final.
+        is_restless: there is something to do at the next tick, though no frame is complete.
+        frame_start: where the frame begins that was completed last; -1 where it is not whole.
     """
 
     __slots__ = (
         "_cursors",
+        "_cuts",
         "_due",
-        "_is_restless",
-        "_is_unflushed",
+        "_on_wake",
         "_written",
         "burst_samples",
         "catch_up_samples",
+        "edge",
         "frame_samples",
+        "frame_start",
+        "hold_back_samples",
         "is_finished",
+        "is_restless",
         "pauses",
         "phase_samples",
         "ring",
@@ -75,6 +113,8 @@ class Fanout:
         throttle_in_samples: int = 2 * SAMPLE_RATE,
         throttle_out_samples: int = SAMPLE_RATE // 2,
         phase_samples: int = 0,
+        hold_back_samples: int = 0,
+        on_wake: Callable[[], None] = lambda: None,
     ) -> None:
         if not 1 <= frame_samples <= MAX_FRAME_SAMPLES:
             raise ConfigurationError(
@@ -84,7 +124,13 @@ class Fanout:
             raise ConfigurationError(f"the speed of a call is above 0, not {speed}")
         if not 0 <= throttle_out_samples < throttle_in_samples:
             raise ConfigurationError("throttling ends at a smaller backlog than it begins at")
+        if not 0 <= hold_back_samples <= MAX_HOLD_BACK_SAMPLES:
+            raise ConfigurationError(
+                f"0 to {MAX_HOLD_BACK_SAMPLES} samples can be held back, not {hold_back_samples}"
+            )
         self.frame_samples = frame_samples
+        self.hold_back_samples = hold_back_samples
+        self.edge = 0
         self.phase_samples = phase_samples % frame_samples
         self.catch_up_samples = catch_up_samples
         self.throttle_in_samples = int(throttle_in_samples * speed)
@@ -92,14 +138,17 @@ class Fanout:
         self.burst_samples = max(frame_samples, int(_BURST_SAMPLES * speed))
         # An endpoint that is about to be throttled must still find its audio.
         needed = catch_up_samples + self.throttle_in_samples + 2 * frame_samples
+        needed += hold_back_samples
         self.ring = Ring(max(ring_samples, needed))
         self.pauses = Pauses()
         self.is_finished = False
         self._cursors: tuple[Cursor, ...] = ()
+        self._cuts: dict[Reason, int] = {}
         self._written: deque[tuple[int, int]] = deque(maxlen=_REMEMBERED_WRITES)
+        self._on_wake = on_wake
         self._due = 0
-        self._is_restless = False
-        self._is_unflushed = False
+        self.frame_start = -1
+        self.is_restless = False
 
     @property
     def head(self) -> int:
@@ -127,7 +176,8 @@ class Fanout:
             raise LocalProtocolError("the call is paused: its audio must not be stored")
         self._check_running()
         self.ring.write(stereo)
-        self._written.append((self.ring.head, now_ns))
+        self.edge = max(0, self.ring.head - self.hold_back_samples)
+        self._written.append((self.edge, now_ns))
 
     def skip(self, samples: int) -> None:
         """Let call time pass without audio: the pause's time, or else a gap of the source.
@@ -137,27 +187,52 @@ class Fanout:
         self._check_running()
         start = self.ring.head
         self.ring.skip(samples)
+        self.edge = max(0, self.ring.head - self.hold_back_samples)
         if samples and not self.pauses.is_paused:
             self.ring.records.append(Discarded(start, self.ring.head))
             self.wake()
 
-    def begin_pause(self, cause: PauseCause, requester: str) -> int:
-        """Pause every endpoint at one and the same sample; return it: the cut.
+    def begin_pause(
+        self, cause: PauseCause, requester: str, *, effective_at: int | None = None
+    ) -> Cut:
+        """Pause every endpoint, cut at one and the same sample; return where.
 
-        The cut is the first sample that is not written yet. What was written before it is still
-        delivered. Idempotent for each cause and requester: of a pause that holds already the
-        original cut is returned.
+        What was written before the cut is still delivered. What was written at or after it and
+        was not sent yet is withdrawn: it is erased, and announced as discarded. From now on
+        nothing is written.
+
+        Idempotent for each cause and requester: of a pause that holds already the original cut is
+        returned, and nothing changes unless an earlier one is asked for now.
+
+        Args:
+            cause: `SECURE` or `CLIENT`.
+            requester: who asks; only the same one can end it.
+            effective_at: the cut. A sample that is yet to come means the next one, for a start is
+                neither refused nor put off; one before the call means all of it. Where it is
+                None, a secure pause takes back all that is held back, and a client pause nothing.
 
         Raises:
             LocalProtocolError: servers pause their own session, not the call.
         """
         if cause is PauseCause.SERVER:
             raise LocalProtocolError("a server pause belongs to one session, not to the call")
-        head = self.ring.head
+        head, held = self.ring.head, self._cuts.get((cause, requester))
+        if effective_at is not None:
+            cut = max(0, min(effective_at, head))
+        elif held is not None:
+            cut = held
+        else:
+            cut = head if cause is PauseCause.CLIENT else max(0, head - self.hold_back_samples)
+        if held is None or cut < held:
+            self._cuts[cause, requester] = cut
+            self._withdraw(cut)
+        else:
+            cut = held
         if not self.pauses.is_paused:
             self.ring.records.append(Paused(head))
-            self.wake()
-        return self.pauses.begin(cause, requester, at=head)
+        began = self.pauses.begin(cause, requester, at=head)
+        self.wake()
+        return Cut(cut, began, tuple(cursor.sent_since(cut) for cursor in self._cursors))
 
     def end_pause(self, cause: PauseCause, requester: str) -> int:
         """End that pause and no other; return the sample at which it ended.
@@ -165,6 +240,7 @@ class Fanout:
         The stream goes on when the last one has ended. Idempotent.
         """
         head = self.ring.head
+        self._cuts.pop((cause, requester), None)
         if self.pauses.end(cause, requester, at=head) and not self.pauses.is_paused:
             started = next(r for r in reversed(self.ring.records) if isinstance(r, Paused))
             self.ring.records.append(Resumed(head, started.position))
@@ -183,51 +259,63 @@ class Fanout:
         return cursor
 
     def tick(self, now_ns: int) -> None:
-        """Send every endpoint what is due."""
-        self.advance(now_ns)
-        self.flush(now_ns)
+        """Send every endpoint what is due.
 
-    def advance(self, now_ns: int) -> None:
-        """Hand every endpoint what is due, and write nothing yet.
-
-        Who runs many calls advances them all and flushes them then: writing at a stretch is
-        cheaper, for the readers of one machine need not be woken for each frame.
+        Who runs many calls writes the audio of all of them first, and ticks them then: sending
+        at a stretch is cheaper, for the readers of one machine need not be woken for each frame.
         """
-        if self.ring.head < self._due and not self._is_restless:
+        edge = self.edge
+        if edge < self._due and not self.is_restless:
             return
-        self._is_restless = False
-        self._is_unflushed = True
-        self._due = self.ring.head + self.frame_samples
-        self._due -= (self.ring.head - self.phase_samples) % self.frame_samples
+        self.is_restless = False
+        complete = edge - (edge - self.phase_samples) % self.frame_samples
+        self._due = complete + self.frame_samples
+        if self.hold_back_samples:
+            self._look_ahead(now_ns)
+        self.frame_start = -1 if self.is_finished else complete - self.frame_samples
         for cursor in self._cursors:
             if cursor.advance(now_ns):
-                self._is_restless = True
-
-    def flush(self, now_ns: int) -> None:
-        """Write what endpoints were handed."""
-        if self._is_unflushed:
-            self._is_unflushed = False
-            for cursor in self._cursors:
-                if cursor.is_unflushed:
-                    cursor.flush(now_ns)
+                self.is_restless = True
 
     def wake(self) -> None:
         """See to it that the next tick looks at every endpoint."""
-        self._is_restless = True
+        self.is_restless = True
+        self._on_wake()
 
     def finish(self, now_ns: int) -> None:
         """Hang up: what waits is delivered in order, then each session is closed.
 
         Ticks go on until the endpoints have ended. One that opens only now gets its history.
         """
-        self.is_finished = True
+        if not self.is_finished:
+            self.is_finished = True
+            for cursor in self._cursors:
+                cursor.let_go(self.ring.head - self.edge)
+            self.edge = self.ring.head
         self.wake()
         self.tick(now_ns)
 
     def completed_ns(self, position: int) -> int | None:
-        """Return when the audio before `position` was complete, while that is remembered."""
+        """Return when the audio before `position` was complete, while that is remembered.
+
+        Audio that is held back is complete when it becomes live for endpoints.
+        """
         at = bisect_left(self._written, position, key=lambda written: written[0])
         return self._written[at][1] if at < len(self._written) else None
+
+    def _withdraw(self, cut: int) -> None:
+        inserted = self.ring.withdraw(cut)
+        for cursor in self._cursors:
+            cursor.renumber(inserted)
+
+    def _look_ahead(self, now_ns: int) -> None:
+        # Time passes in a pause, too; and what happened there waits for the edge as audio does.
+        if not self._written or self._written[-1][0] < self.edge:
+            self._written.append((self.edge, now_ns))
+        for record in reversed(self.ring.records):
+            if record.position <= self.edge:
+                break
+            self._due = min(self._due, record.position)
 
     def _check_running(self) -> None:
         if self.is_finished:

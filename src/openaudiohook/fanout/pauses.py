@@ -48,6 +48,10 @@ class Pauses:
         """The causes and requesters whose pauses hold now."""
         return frozenset(self._held)
 
+    def held_since(self, cause: PauseCause, requester: str) -> int | None:
+        """Return the sample at which that pause began; None where it does not hold."""
+        return self._held.get((cause, requester))
+
     def begin(self, cause: PauseCause, requester: str, *, at: int) -> int:
         """Begin a pause at sample `at`; return where it began, which is earlier if it held."""
         return self._held.setdefault((cause, requester), at)

@@ -3,6 +3,7 @@
 Audio is stereo mu-law, external sample first. Beside it lies the history: where the call was
 paused, resumed, cut or changed its language, in the order in which it happened. A span in which
 nothing may leave takes place in the ring and has no audio there: it is overwritten with silence.
+What was written may still be withdrawn; then it is erased, and a gap of the call from there on.
 """
 
 from __future__ import annotations
@@ -84,6 +85,11 @@ class Layout:
         self._start = self._samples = -1
         self._payload = b""
         self._digests: dict[int, HASH] = {}
+
+    def forget(self) -> None:
+        """Keep no audio that was read."""
+        self._start = self._samples = -1
+        self._payload = b""
 
     def digest(self, before: HASH, payload: bytes, end: int) -> HASH:
         """Return the hash of the audio up to `end`; who was sent all of it shares one.
@@ -188,27 +194,72 @@ class Ring:
         layout._start, layout._samples, layout._payload = start, samples, payload
         return payload
 
-    def audio_after(self, position: int, *, index: int, is_paused: bool) -> int:
-        """Count the samples of audio from `position` to the head, pauses and gaps left out.
+    def withdraw(self, start: int) -> list[int]:
+        """Take back the audio from sample `start` on: erase it, and note it as discarded.
 
-        Args:
-            position: where to count from.
-            index: the first record that is not applied there.
-            is_paused: whether the call is paused there.
+        Pauses and what else is in the history stay as they are, each at its position. It may be
+        repeated.
+
+        Returns:
+            For each gap that was put into the history, the record before which it stands, by the
+            number which that had until now.
         """
-        count, at = 0, position
-        for record in self.records[index:]:
-            if not is_paused:
-                count += record.position - at
-            at = record.position
+        if start >= self.head:
+            return []
+        samples = self.head - max(start, self.tail)
+        self.head -= samples
+        self._put(memoryview(bytes((SILENCE,)) * (2 * samples)))
+        for layout in self._layouts.values():
+            if layout._start + layout._samples > start:
+                layout.forget()
+        gaps: list[tuple[int, Discarded]] = []
+        at, is_paused = start, False
+        for index, record in enumerate(self.records):
+            if record.position > at:
+                if not is_paused:
+                    gaps.append((index, Discarded(at, record.position)))
+                at = record.position
             match record:
                 case Paused():
                     is_paused = True
                 case Resumed():
                     is_paused = False
                 case Discarded():
-                    at = record.end
-        return count if is_paused else count + self.head - at
+                    at = max(at, record.end)
+        if self.head > at and not is_paused:
+            gaps.append((len(self.records), Discarded(at, self.head)))
+        for index, gap in reversed(gaps):
+            self.records.insert(index, gap)
+        return [index for index, _ in gaps]
+
+    def audio_after(
+        self, position: int, *, index: int, is_paused: bool, until: int | None = None
+    ) -> int:
+        """Count the samples of audio from `position` on, pauses and gaps left out.
+
+        Args:
+            position: where to count from.
+            index: the first record that is not applied there.
+            is_paused: whether the call is paused there.
+            until: where to stop; at the head where it is None.
+        """
+        end = self.head if until is None else until
+        count, at = 0, position
+        for record in self.records[index:]:
+            if record.position >= end:
+                break
+            if record.position > at:  # an endpoint may be within a gap that was put in later
+                if not is_paused:
+                    count += record.position - at
+                at = record.position
+            match record:
+                case Paused():
+                    is_paused = True
+                case Resumed():
+                    is_paused = False
+                case Discarded():
+                    at = max(at, record.end)
+        return count if is_paused else count + max(0, end - at)
 
     def _put(self, octets: memoryview) -> None:
         samples = len(octets) // 2
