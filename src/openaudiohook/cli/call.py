@@ -109,6 +109,12 @@ def _number(ctx: click.Context, param: click.Parameter, text: str | None) -> Dec
     help="Audio in one message.",
 )
 @click.option(
+    "--hold-back-ms",
+    type=click.IntRange(0, 3000),
+    help="Let audio wait so long before it leaves, so that a secure pause can take it back. "
+    "Default: the scenario's, or 0.",
+)
+@click.option(
     "--ca-file",
     type=click.Path(path_type=Path),
     metavar="FILE",
@@ -141,6 +147,7 @@ def call(
     conversation_id: uuid.UUID | None,
     speed: Decimal,
     frame_ms: int,
+    hold_back_ms: int | None,
     ca_file: Path | None,
     allow_ws: bool,
     trace_file: Path | None,
@@ -171,9 +178,15 @@ def call(
         from openaudiohook.monitor.integrations import load_integrations
 
         endpoints = load_integrations(endpoints_file, allow_ws=allow_ws)
+    import msgspec
+
     hears_only = {endpoint.channel for endpoint in endpoints} == {"internal"}
+    scenario = _scenario(wav, tone, scenario_file, language=language, hears_only=hears_only)
+    if hold_back_ms is not None:
+        held_back = hold_back_ms * _RATE // 1000
+        scenario = msgspec.structs.replace(scenario, hold_back_samples=held_back)
     job = Job(
-        scenario=_scenario(wav, tone, scenario_file, language=language, hears_only=hears_only),
+        scenario=scenario,
         endpoints=endpoints,
         organization_id=None if organization_id is None else str(organization_id),
         conversation_id=None if conversation_id is None else str(conversation_id),

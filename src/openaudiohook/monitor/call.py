@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from openaudiohook.audio import channels, ulaw
 from openaudiohook.exceptions import MediaError
-from openaudiohook.fanout.engine import Fanout
+from openaudiohook.fanout.engine import Cut, Fanout
 from openaudiohook.monitor.policy import MonitoringSwitch, SwitchedBy, require_eligible
 from openaudiohook.monitor.scenario import (
     ClientPause,
@@ -55,6 +55,8 @@ class Call:
         language: the media language now.
         is_over: whether the call has ended.
         problems: what could not be played, in words for the operator.
+        cuts: what every secure pause cut off, and which it was, in samples from the first
+            monitored one.
     """
 
     def __init__(
@@ -81,6 +83,7 @@ class Call:
         self.language = scenario.language
         self.is_over = False
         self.problems: list[str] = []
+        self.cuts: list[tuple[SecureReason, Cut]] = []
         self._steps = scenario.steps
         self._next_step = 0
         self._new_fanout = new_fanout
@@ -145,10 +148,39 @@ class Call:
         self._switch.apply(on, by=by)
         self._follow_switch()
 
-    def begin_secure_pause(self, kind: SecureKind, requester: str) -> None:
-        """Let nothing out from the next sample on. Repeating it changes nothing."""
-        if self._secure.begin(kind, requester, at=self.position) and self.fanout is not None:
-            self.fanout.begin_pause(PauseCause.SECURE, str(SecureReason(kind, requester)))
+    @property
+    def held_since(self) -> dict[SecureReason, int]:
+        """Since which sample of call time each reason for a secure pause holds, oldest first."""
+        return self._secure.held_since
+
+    def begin_secure_pause(
+        self, kind: SecureKind, requester: str, *, effective_at: int | None = None
+    ) -> Cut | None:
+        """Let nothing out from now on, and take back what still waits from the cut on.
+
+        Repeating it changes nothing, except that an earlier cut takes back more.
+
+        Args:
+            kind: what kind of request it is.
+            requester: whose.
+            effective_at: the cut, as a sample of call time. One that is yet to come means now: a
+                start is neither refused nor put off. Where it is None, all that is held back is
+                taken back.
+
+        Returns:
+            What was cut off, in samples from the first monitored one, and how much of it had
+            left; None where nothing is monitored yet, and so nothing can have left.
+        """
+        reason = SecureReason(kind, requester)
+        is_new = self._secure.begin(kind, requester, at=self.position)
+        if self.fanout is None or self.monitored_from is None:
+            return None
+        if effective_at is not None:
+            effective_at = max(0, effective_at - self.monitored_from)
+        cut = self.fanout.begin_pause(PauseCause.SECURE, str(reason), effective_at=effective_at)
+        if is_new:
+            self.cuts.append((reason, cut))
+        return cut
 
     def end_secure_pause(self, kind: SecureKind, requester: str) -> None:
         """Take one's own reason for the secure pause back; others may still hold it.
@@ -196,8 +228,8 @@ class Call:
                 self._start(source, channel)
             case Monitoring(on=on, by=by):
                 self.switch_monitoring(on, by=by)
-            case SecureFlow(is_start=True):
-                self.begin_secure_pause(SecureKind.FLOW, _SCENARIO)
+            case SecureFlow(is_start=True, effective_at=effective_at):
+                self.begin_secure_pause(SecureKind.FLOW, _SCENARIO, effective_at=effective_at)
             case SecureFlow():
                 self.end_secure_pause(SecureKind.FLOW, _SCENARIO)
             case ClientPause(is_start=True):

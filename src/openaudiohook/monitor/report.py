@@ -14,8 +14,9 @@ import msgspec
 
 from openaudiohook.audio import RATE
 from openaudiohook.fanout.endpoint import EndpointReport
+from openaudiohook.fanout.engine import Cut
 from openaudiohook.monitor.metering import FREE_PAUSES, chargeable_samples
-from openaudiohook.monitor.secure_pause import SecureSpan
+from openaudiohook.monitor.secure_pause import SecureReason, SecureSpan
 from openaudiohook.protocol.types import PauseCause
 
 __all__ = ["CallReport"]
@@ -30,6 +31,7 @@ class CallReport(msgspec.Struct, frozen=True, kw_only=True):
         monitored_from: the sample of call time, from call entry, at which it began; None where
             the call was never monitored, and so nobody was connected.
         secure_spans: where nothing could leave.
+        cuts: what was cut off at the start of each secure pause, and how much of it had left.
         endpoints: one for each endpoint, in the order in which they were configured.
         lost_at: the sample that was live when a connection was lost without `close`, by session.
         free_pauses: the causes whose time is not charged.
@@ -44,6 +46,7 @@ class CallReport(msgspec.Struct, frozen=True, kw_only=True):
     endpoints: tuple[EndpointReport, ...]
     lost_at: Mapping[str, int]
     free_pauses: Collection[PauseCause] = FREE_PAUSES
+    cuts: tuple[tuple[SecureReason, Cut], ...] = ()
     problems: tuple[str, ...] = ()
     was_interrupted: bool = False
 
@@ -72,8 +75,19 @@ class CallReport(msgspec.Struct, frozen=True, kw_only=True):
                 {**_both("start", span.start), **_both("end", span.end)}
                 for span in self.secure_spans
             ],
+            "cuts": [self._cut_as_json(reason, cut) for reason, cut in self.cuts],
             "endpoints": [self.endpoint_as_json(endpoint) for endpoint in self.endpoints],
             "problems": list(self.problems),
+        }
+
+    def _cut_as_json(self, reason: SecureReason, cut: Cut) -> dict[str, Any]:
+        names = (endpoint.name for endpoint in self.endpoints)
+        return {
+            "kind": str(reason.kind),
+            "requester": reason.requester,
+            **_both("position", cut.position),
+            **_both("began", cut.began),
+            "gone_samples": dict(zip(names, cut.gone, strict=True)),
         }
 
     def endpoint_as_json(self, endpoint: EndpointReport) -> dict[str, Any]:

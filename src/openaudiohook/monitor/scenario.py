@@ -22,6 +22,7 @@ from openaudiohook.monitor.toml_file import Table, TomlFile
 from openaudiohook.protocol.messages import LanguageCode
 
 __all__ = [
+    "MAX_HOLD_BACK_MS",
     "ClientPause",
     "Hangup",
     "Hold",
@@ -39,6 +40,9 @@ __all__ = [
 ]
 
 Played = Literal["external", "internal", "both"]
+
+MAX_HOLD_BACK_MS: Final = 3000
+"""How long a call's audio can be held back."""
 
 _LONGEST_CALL_S: Final = 24 * 3600
 
@@ -68,9 +72,15 @@ class Monitoring(Step, frozen=True, kw_only=True):
 
 
 class SecureFlow(Step, frozen=True, kw_only=True):
-    """A secure flow begins or ends."""
+    """A secure flow begins or ends.
+
+    Attributes:
+        effective_at: the sample of call time from which on it is to have held, for one that is
+            told late; None where it is told in time.
+    """
 
     is_start: bool
+    effective_at: int | None = None
 
 
 class ClientPause(Step, frozen=True, kw_only=True):
@@ -114,6 +124,7 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
         dnis: the called address; personal data.
         edge: where the call's media is handled.
         language: the media language at call entry.
+        hold_back_samples: how long audio waits before it leaves, so that it can be taken back.
     """
 
     steps: tuple[Step, ...]
@@ -121,6 +132,7 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
     dnis: str = ""
     edge: str = "cloud"
     language: str | None = None
+    hold_back_samples: int = 0
 
     def __repr__(self) -> str:
         return f"Scenario(edge={self.edge!r}, steps={len(self.steps)})"
@@ -164,12 +176,14 @@ def load_scenario(path: Path) -> Scenario:
     file = TomlFile(path)
     file.top().refuse_unknown(("call", "step"))
     call = file.section("call")
-    texts: dict[str, Any] = {}
+    settings: dict[str, Any] = {}
     if call is not None:
-        call.refuse_unknown(("ani", "dnis", "edge", "language"))
-        texts = {key: call.text(key) for key in ("ani", "dnis", "edge") if key in call.values}
+        call.refuse_unknown(("ani", "dnis", "edge", "language", "hold_back_ms"))
+        settings = {key: call.text(key) for key in ("ani", "dnis", "edge") if key in call.values}
         if "language" in call.values:
-            texts["language"] = _language(call)
+            settings["language"] = _language(call)
+        if "hold_back_ms" in call.values:
+            settings["hold_back_samples"] = _hold_back(call)
     tables = file.sections("step")
     if not tables:
         raise ConfigurationError(f"{path}: no [[step]]; a call needs at least one with 'play'")
@@ -177,7 +191,7 @@ def load_scenario(path: Path) -> Scenario:
         ((_step(table, file.directory), table) for table in tables), key=lambda pair: pair[0].at
     )
     _check_order(read)
-    return Scenario(steps=tuple(step for step, _ in read), **texts)
+    return Scenario(steps=tuple(step for step, _ in read), **settings)
 
 
 def _step(table: Table, directory: Path) -> Step:
@@ -198,17 +212,27 @@ def _step(table: Table, directory: Path) -> Step:
     return read(table, _at(table), directory)
 
 
-def _at(table: Table) -> int:
-    seconds: Decimal = table.number("at")
+def _at(table: Table, key: str = "at") -> int:
+    seconds: Decimal = table.number(key)
     if not 0 <= seconds <= _LONGEST_CALL_S:
-        raise table.error("at", f"a time is 0 to {_LONGEST_CALL_S} seconds, not {seconds}")
+        raise table.error(key, f"a time is 0 to {_LONGEST_CALL_S} seconds, not {seconds}")
     samples = seconds * RATE
     if samples != samples.to_integral_value():
         nearest = samples.to_integral_value() / RATE
         raise table.error(
-            "at", f"a time is a whole number of samples (0.000125 s): {nearest}, not {seconds}"
+            key, f"a time is a whole number of samples (0.000125 s): {nearest}, not {seconds}"
         )
     return int(samples)
+
+
+def _hold_back(table: Table) -> int:
+    milliseconds: Decimal = table.number("hold_back_ms")
+    if not 0 <= milliseconds <= MAX_HOLD_BACK_MS or milliseconds % 1:
+        raise table.error(
+            "hold_back_ms",
+            f"a whole number of 0 to {MAX_HOLD_BACK_MS} milliseconds, not {milliseconds}",
+        )
+    return int(milliseconds) * RATE // 1000
 
 
 def _language(table: Table) -> str:
@@ -249,6 +273,17 @@ def _monitoring(table: Table, at: int, directory: Path) -> Step:
     return Monitoring(at=at, on=table.boolean("monitoring"), by=by)
 
 
+def _secure(table: Table, at: int, directory: Path) -> Step:
+    is_start, effective_at = _is_start(table, "secure"), None
+    if "effective_at" in table.values:
+        if not is_start:
+            raise table.error("effective_at", "belongs to 'secure = \"start\"'; an end is now")
+        effective_at = _at(table, "effective_at")
+        if effective_at > at:
+            raise table.error("effective_at", "is before 'at', at which it is told, or at the same")
+    return SecureFlow(at=at, is_start=is_start, effective_at=effective_at)
+
+
 def _hold(table: Table, at: int, directory: Path) -> Step:
     is_start = _is_start(table, "hold")
     music = None
@@ -274,7 +309,7 @@ def _is_start(table: Table, key: str) -> bool:
 _KINDS: Final[dict[str, tuple[Callable[[Table, int, Path], Step], tuple[str, ...]]]] = {
     "play": (_play, ("channel",)),
     "monitoring": (_monitoring, ("by",)),
-    "secure": (lambda t, at, _: SecureFlow(at=at, is_start=_is_start(t, "secure")), ()),
+    "secure": (_secure, ("effective_at",)),
     "language": (lambda t, at, _: LanguageChange(at=at, language=_language(t)), ()),
     "hold": (_hold, ("music",)),
     "transfer": (
