@@ -58,7 +58,7 @@ def results_table(report: DemoReport) -> Table:
 
 def _row(report: DemoReport, outcome: Outcome) -> Iterable[Text]:
     account, receipt = outcome.endpoint.account, outcome.receipt
-    digest = f"= {account.sent_sha256[:8]}"
+    digest = f"= {receipt.sha256[:8]}"
     if account.sent_sha256 != receipt.sha256:
         digest = "differ"
     paused = {

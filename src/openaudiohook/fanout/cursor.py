@@ -10,11 +10,12 @@ import contextlib
 import enum
 import hashlib
 from bisect import bisect_left
+from collections import deque
 from typing import TYPE_CHECKING, Final, Protocol
 
 from openaudiohook.exceptions import LocalProtocolError
-from openaudiohook.fanout.account import Account, settle
-from openaudiohook.fanout.pauses import PauseInterval, Pauses, Span, length, subtract
+from openaudiohook.fanout.account import Account, Part, settle
+from openaudiohook.fanout.pauses import Pauses, Span, length, subtract
 from openaudiohook.fanout.ring import Discarded, Layout, Paused, Record, Resumed, Updated
 from openaudiohook.protocol.client import ClientSession
 from openaudiohook.protocol.events import SessionOpened
@@ -67,19 +68,25 @@ class CursorState(enum.StrEnum):
 
 
 class Cursor:
-    """One endpoint's reading place and its account. Made by `Fanout.attach()`.
+    """One endpoint's reading place and its account: of one session.
+
+    Made by `Fanout.attach()`, and for a session that replaces another one by `Fanout.replace()`.
 
     Attributes:
         fault: the type of an error of our own that ended this endpoint's part in the call.
     """
 
     __slots__ = (
+        "_asked",
         "_call",
         "_checked",
+        "_earlier",
         "_end",
         "_hash",
         "_history",
         "_index",
+        "_is_asked_off",
+        "_is_called_off",
         "_is_smooth",
         "_is_throttled",
         "_is_unflushed",
@@ -89,13 +96,13 @@ class Cursor:
         "_outlet",
         "_pauses",
         "_sample_bytes",
-        "_sent",
         "_session",
         "_skipped",
+        "_start",
         "fault",
     )
 
-    def __init__(self, call: Fanout) -> None:
+    def __init__(self, call: Fanout, *, earlier: Cursor | None = None) -> None:
         self.fault: str | None = None
         self._is_unflushed = False
         self._is_smooth = False  # nothing but whole frames, each as it gets complete
@@ -110,7 +117,11 @@ class Cursor:
         self._is_throttled = False
         self._pauses = Pauses()  # the endpoint's own
         self._skipped: list[Span] = []
-        self._sent = 0
+        self._earlier = earlier
+        self._start = 0
+        self._asked: deque[Span] = deque()  # where earlier sessions were paused by the endpoint
+        self._is_asked_off = False  # one of these holds here
+        self._is_called_off = False  # a pause of the call does
         self._hash = hashlib.sha256(usedforsecurity=False)
         self._is_whole = True  # it was sent everything there was
         self._opened_at: int | None = None
@@ -135,28 +146,59 @@ class Cursor:
     @property
     def account(self) -> Account:
         """The account so far; exact once both the call and the endpoint are at their ends."""
-        call_length = self._call.head
-        end = call_length if self._end is None else self._end
-        intervals = self._call.pauses.intervals(until=call_length)
-        own = self._pauses.intervals(until=min(self.position, end))
+        part, head = self.part, self._call.head
         return settle(
-            call_length=call_length,
-            intervals=sorted([*intervals, *own], key=_by_start),
-            skipped=self._skipped,
-            end=self._end,
-            sent=self._sent,
-            sent_sha256=self._hash.hexdigest(),
-            opened_at=self._opened_at,
+            [] if part is None else [part],
+            pauses=self._call.pauses.intervals(until=head),
+            span=(0, head),
+            is_over=self._end is not None,
         )
 
+    @property
+    def part(self) -> Part | None:
+        """What the session did of the call so far; None where it never opened."""
+        if self._opened_at is None:
+            return None
+        end = self.position if self._end is None else self._end
+        return Part(
+            start=self._start,
+            end=end,
+            skipped=tuple(self._skipped),
+            pauses=tuple(self._pauses.intervals(until=end)),
+            opened_at=self._opened_at,
+            sent_sha256=self._hash.hexdigest(),
+        )
+
+    def _asked_pauses(self) -> list[Span]:
+        """Return where the endpoint had its session paused; a pause that held still does."""
+        edge, session = self._call.edge, self._session
+        spans = [(pause.start, pause.end) for pause in self._pauses.intervals(until=edge)]
+        if session is not None and session.is_server_paused and not self._pauses.is_paused:
+            spans.append((session.position, edge))  # asked since the last tick
+        return spans
+
     def open(
-        self, session: ClientSession, outlet: Outlet, opened: SessionOpened, now_ns: int
+        self,
+        session: ClientSession,
+        outlet: Outlet,
+        opened: SessionOpened,
+        now_ns: int,
+        *,
+        language: str | None = None,
     ) -> None:
         """Begin to stream: the session, whose connection is the outlet, got its `opened`.
 
         The history goes first, at most the last 20 s of it; what is older, and what the server
         does not want, is announced as discarded. Where the call is paused at that place, the
-        session starts paused.
+        session starts paused. Where an earlier session of the endpoint was paused because it
+        asked, the history is paused as well: what it did not want then it is not sent now.
+
+        Args:
+            session: its position is where the history that was offered starts.
+            outlet: its connection.
+            opened: what the server chose.
+            now_ns: the time.
+            language: the media language that `open` told.
 
         Raises:
             LocalProtocolError: the cursor was opened or ended before.
@@ -170,42 +212,50 @@ class Cursor:
             self._sample_bytes = self._layout.sample_bytes
         self._outlet, self._session = outlet, session
         self._opened_at = edge = call.edge
-        start = session.position
+        self._start = start = session.position
+        if start:
+            self._leave_whole()
         first = max(start, edge - call.catch_up_samples)
         first = max(first, min(opened.discard_to or 0, edge))
-        language, is_paused = None, False
+        latest = language
         for record in ring.records:
             if record.position > first:
                 break
             match record:
                 case Updated():
-                    language = record.language
+                    latest = record.language
                 case Discarded():
                     first = max(first, record.end)
                 case _:
-                    is_paused = isinstance(record, Paused)
+                    self._is_called_off = isinstance(record, Paused)
             self._index += 1
         self._history = max(0, edge - first)
         self._checked = edge
-        if is_paused:
-            session.pause(now_ns)
+        if self._earlier is not None:
+            # Its own pauses hold those of the sessions before it.
+            self._asked.extend(subtract(self._earlier._asked_pauses(), [(0, first)]))
+            for from_, to in self._asked:
+                self._pauses.begin(PauseCause.SERVER, SERVER_REQUESTER, at=from_)
+                self._pauses.end(PauseCause.SERVER, SERVER_REQUESTER, at=to)
+        self._replay_pauses(session, first, now_ns)
         session.begin(now_ns, discard=first - start)
         if first > start:
             self._skip(start, first)
-        if language is not None:
-            session.update(language, now_ns)
+        if latest is not None and latest != language:
+            session.update(latest, now_ns)
         outlet.flush()
         call.wake()
 
     def sent_since(self, position: int) -> int:
-        """Count the samples at or after `position` that were handed to the connection."""
-        end = self.position if self._end is None else self._end
-        pauses = [
-            *self._call.pauses.intervals(until=self._call.head),
-            *self._pauses.intervals(until=end),
-        ]
-        silent = [*self._skipped, *((pause.start, pause.end) for pause in pauses)]
-        return length(subtract([(position, end)], silent)) if position < end else 0
+        """Count the samples at or after `position` that left, in this session or before it."""
+        held = self._call.pauses.intervals(until=self._call.head)
+        sent: list[Span] = []
+        cursor: Cursor | None = self
+        while cursor is not None:
+            if (part := cursor.part) is not None:
+                sent += part.sent(held)
+            cursor = cursor._earlier
+        return length(subtract(sent, [(0, position)]))
 
     def renumber(self, inserted: list[int]) -> None:
         """Keep the place in the history, into which records were put before those numbers."""
@@ -281,6 +331,7 @@ class Cursor:
                 self._history = 0
                 self._checked = position - call.throttle_in_samples  # ask before the next frame
             limit, is_final = call.edge, call.is_finished
+            turn = self._replay_pauses(session, position, now_ns) if self._asked else None
             if self._index < len(records):
                 at = records[self._index].position
                 if at <= position:
@@ -295,6 +346,8 @@ class Cursor:
                     session.close(now_ns, reason=CloseReason.END)
                     self._is_unflushed = True
                 break
+            if turn is not None and turn < limit:
+                limit, is_final = turn, True
             # A frame goes when it is whole; before a cut, and at the end, as far as it got.
             due = limit
             if not is_final:
@@ -304,7 +357,7 @@ class Cursor:
             if not session.is_flowing:
                 if session.media is None:
                     self._skip(position, due)
-                elif session.is_server_paused:
+                elif not self._is_called_off:
                     self._leave_whole()
                 session.drop_audio(due - position, now_ns)
                 continue
@@ -351,13 +404,16 @@ class Cursor:
         if session.state is not ClientState.OPEN:
             self.end()
         self._is_smooth = not (
-            is_restless or self._history or self._is_throttled or self._pauses.is_paused
+            is_restless
+            or self._history
+            or self._is_throttled
+            or self._asked
+            or self._pauses.is_paused
         )
         return is_restless
 
     def _account(self, payload: bytes, layout: Layout, end: int) -> None:
         """Count what was sent, up to `end`."""
-        self._sent += len(payload) // self._sample_bytes
         if self._is_whole:
             self._hash = layout.digest(self._hash, payload, end)
         else:
@@ -366,9 +422,11 @@ class Cursor:
     def _apply(self, record: Record, session: ClientSession, now_ns: int) -> None:
         match record:
             case Paused():
-                session.pause(now_ns)
+                self._is_called_off = True
+                self._hold(session, now_ns)
             case Resumed():
-                session.resume(now_ns)
+                self._is_called_off = False
+                self._hold(session, now_ns)
             case Updated(language=language):
                 session.update(language, now_ns)
             case Discarded(end=end):
@@ -379,6 +437,24 @@ class Cursor:
                     session.drop_audio(end - start, now_ns)
                 if start < end:
                     self._skip(start, end)
+
+    def _replay_pauses(self, session: ClientSession, at: int, now_ns: int) -> int | None:
+        """Begin or end there what paused an earlier session; return where that happens next."""
+        while self._asked and self._asked[0][1] <= at:
+            self._asked.popleft()
+        start, end = self._asked[0] if self._asked else (None, None)
+        self._is_asked_off = start is not None and start <= at
+        self._hold(session, now_ns)
+        return end if self._is_asked_off else start
+
+    def _hold(self, session: ClientSession, now_ns: int) -> None:
+        holds = self._is_called_off or self._is_asked_off
+        if holds and not session.is_client_paused:
+            session.pause(now_ns)
+            self._is_unflushed = True
+        elif session.is_client_paused and not holds:
+            session.resume(now_ns)
+            self._is_unflushed = True
 
     def _leave_whole(self) -> None:
         # From here on nobody else is sent the same audio: the hash is this endpoint's own.
@@ -418,13 +494,9 @@ class Cursor:
         waiting = self._call.ring.audio_after(
             session.position,
             index=self._index,
-            is_paused=session.is_client_paused,
+            is_paused=self._is_called_off,
             until=self._call.edge,
         )
         # While history is being sent, what comes live meanwhile waits behind it: only a wait
         # that has grown since the session opened is backlog.
         return max(0, waiting - self._history) + unsent
-
-
-def _by_start(interval: PauseInterval) -> tuple[int, int]:
-    return interval.start, interval.end

@@ -16,6 +16,8 @@ from openaudiohook.exceptions import ConfigurationError, LocalProtocolError
 from openaudiohook.fanout.cursor import Cursor, CursorState, Outlet
 from openaudiohook.fanout.pauses import Pauses, Reason
 from openaudiohook.fanout.ring import Discarded, Paused, Resumed, Ring, Updated
+from openaudiohook.protocol.client import ClientSession
+from openaudiohook.protocol.events import SessionOpened
 from openaudiohook.protocol.media import SAMPLE_RATE
 from openaudiohook.protocol.types import PauseCause
 
@@ -156,6 +158,11 @@ class Fanout:
         return self.ring.head
 
     @property
+    def history_start(self) -> int:
+        """Where the history starts that a new session is offered: at most 20 s before the edge."""
+        return max(0, self.edge - self.catch_up_samples, self.ring.tail)
+
+    @property
     def is_paused(self) -> bool:
         """Whether a secure or client pause holds."""
         return self.pauses.is_paused
@@ -257,6 +264,29 @@ class Fanout:
         cursor = Cursor(self)
         self._cursors += (cursor,)
         return cursor
+
+    def replace(
+        self,
+        cursor: Cursor,
+        session: ClientSession,
+        outlet: Outlet,
+        opened: SessionOpened,
+        now_ns: int,
+        *,
+        language: str | None = None,
+    ) -> Cursor:
+        """Open a cursor for a session that goes on with an endpoint's stream, and return it.
+
+        It stands in the other one's place from now on, which is sent nothing more. The arguments
+        are those of `Cursor.open`.
+
+        Raises:
+            MediaError: the ring cannot deliver the selected media; nothing has changed.
+        """
+        follower = Cursor(self, earlier=cursor)
+        follower.open(session, outlet, opened, now_ns, language=language)
+        self._cursors = tuple(follower if one is cursor else one for one in self._cursors)
+        return follower
 
     def tick(self, now_ns: int) -> None:
         """Send every endpoint what is due.

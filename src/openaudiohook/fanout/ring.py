@@ -232,6 +232,16 @@ class Ring:
             self.records.insert(index, gap)
         return [index for index, _ in gaps]
 
+    def language_at(self, position: int) -> str | None:
+        """Return the media language there; None where none was announced up to it."""
+        language = None
+        for record in self.records:
+            if record.position > position:
+                break
+            if isinstance(record, Updated):
+                language = record.language
+        return language
+
     def audio_after(
         self, position: int, *, index: int, is_paused: bool, until: int | None = None
     ) -> int:

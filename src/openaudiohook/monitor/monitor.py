@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import ssl as tls
 import time
 import uuid
@@ -14,7 +13,7 @@ from typing import Final
 from openaudiohook.audio import RATE
 from openaudiohook.exceptions import ConfigurationError
 from openaudiohook.fanout.account import settle
-from openaudiohook.fanout.clock import MediaClock
+from openaudiohook.fanout.clock import TICK_NS, MediaClock
 from openaudiohook.fanout.endpoint import (
     CallDetails,
     Endpoint,
@@ -44,10 +43,13 @@ TraceListener = Callable[[TraceRecord], None]
 MAX_SPEED: Final = 1000
 """How many times faster than real time a call can run: what must be kept grows with it."""
 
+LATE_S: Final = 5.0
+"""How long after a call an endpoint that did not open is still tried: time for three retries,
+and well within the 20 s of history it would then be given."""
+
 _HISTORY_SAMPLES: Final = 30 * RATE
 _CATCH_UP_SAMPLES: Final = 20 * RATE
 _MAX_HISTORY_SAMPLES: Final = 3600 * RATE  # a call that is run very fast keeps no more
-_PHASE_STEP: Final = RATE // 100  # one tick of the clock
 
 
 class Monitor:
@@ -58,6 +60,7 @@ class Monitor:
         free_pauses: the causes whose time is not charged.
         timers: how long sessions wait.
         retry: when an endpoint that did not open is tried again.
+        late_s: how long after a call an endpoint that did not open is still tried.
         ssl: TLS settings for `wss://`; None for the system's.
         clock: the media clock, shared by all calls of the process.
         now_ns: the monotonic clock.
@@ -71,6 +74,7 @@ class Monitor:
         free_pauses: Collection[PauseCause] = FREE_PAUSES,
         timers: ClientTimers | None = None,
         retry: RetryPolicy | None = None,
+        late_s: float = LATE_S,
         ssl: tls.SSLContext | None = None,
         clock: MediaClock | None = None,
         now_ns: Callable[[], int] = time.monotonic_ns,
@@ -80,6 +84,7 @@ class Monitor:
         self.free_pauses = free_pauses
         self.timers = timers
         self.retry = retry
+        self.late_s = late_s
         self.ssl = ssl
         self.now_ns = now_ns
         self.new_id = new_id
@@ -130,7 +135,7 @@ class Monitor:
             conversation_id=conversation_id or self.new_id(),
             speed=Fraction(speed),
             frame_samples=frame_samples,
-            phase_samples=(self._calls - 1) * _PHASE_STEP % frame_samples,
+            slot=self._calls,
             on_event=on_event,
             on_trace=on_trace,
         )
@@ -173,7 +178,7 @@ class RunningCall:
         conversation_id: str,
         speed: Fraction,
         frame_samples: int,
-        phase_samples: int,
+        slot: int,
         on_event: EventListener | None,
         on_trace: TraceListener | None,
     ) -> None:
@@ -183,8 +188,11 @@ class RunningCall:
         self._scenario = scenario
         self._configs = configs
         self._speed = speed
+        # How long a sample takes, as a quotient: a fraction's own arithmetic is slow.
+        self._sample_ns = NS_PER_SAMPLE * speed.denominator, speed.numerator
         self._frame_samples = frame_samples
-        self._phase_samples = phase_samples
+        self._slot = slot
+        self._phase_samples = 0
         self._on_event = on_event
         self._on_trace = on_trace
         self._traces: list[Trace] = []
@@ -196,7 +204,7 @@ class RunningCall:
         self.call = Call(scenario, new_fanout=self._new_fanout, on_monitored=self._connect)
         self._began_ns = monitor.now_ns()
         self._tick(self._began_ns)
-        monitor.clock.add(self._tick, then=self._flush, on_fault=self._fail)
+        monitor.clock.add(self._tick, then=self._send, on_fault=self._fail)
 
     async def finished(self) -> CallReport:
         """Wait until the call is over and every endpoint has ended, and report.
@@ -206,6 +214,9 @@ class RunningCall:
         try:
             await self._is_over.wait()
             if self._tasks:
+                await asyncio.wait(self._tasks, timeout=self._monitor.late_s)
+                for endpoint in self.endpoints:
+                    endpoint.stop()  # whoever has opened is not touched by it
                 await asyncio.wait(self._tasks)
         finally:
             self._monitor.clock.remove(self._tick)
@@ -240,21 +251,34 @@ class RunningCall:
             call.advance(self._due(now_ns), now_ns)
             if call.is_over:
                 self._is_over.set()
-        if call.fanout is not None:
-            call.fanout.advance(now_ns)
+
+    def _send(self, now_ns: int) -> int | None:
+        """Send what is due, once every call was played; say when there is something next."""
+        fanout = self.call.fanout
+        if fanout is not None:
+            fanout.tick(now_ns)
         if self._traces:
             self._write_traces()
+        elif fanout is not None and not fanout.is_restless and not self.call.is_over:
+            return self._next_frame_ns()
+        return None
 
-    def _flush(self, now_ns: int) -> None:
-        """Write what this tick handed over, once every call was advanced."""
-        if self.call.fanout is not None:
-            self.call.fanout.flush(now_ns)
+    def _next_frame_ns(self) -> int:
+        """When the next frame is complete."""
+        start, position = self.call.monitored_from, self.call.position
+        assert start is not None
+        position += self._frame_samples
+        position -= (position - start - self._phase_samples) % self._frame_samples
+        sample_ns, per = self._sample_ns
+        return self._began_ns - (-position * sample_ns // per)  # rounded up
+
+    def _wake(self) -> None:
+        self._monitor.clock.wake(self._tick)
 
     def _due(self, now_ns: int) -> int:
         """How far the call is to be played: only whole frames once it is monitored."""
-        speed = self._speed
-        elapsed_ns = now_ns - self._began_ns
-        due = elapsed_ns * speed.numerator // (speed.denominator * NS_PER_SAMPLE)
+        sample_ns, per = self._sample_ns
+        due = (now_ns - self._began_ns) * per // sample_ns
         start = self.call.monitored_from
         if start is not None:
             due -= (due - start - self._phase_samples) % self._frame_samples
@@ -275,6 +299,10 @@ class RunningCall:
     # What monitoring does ---------------------------------------------------------------
 
     def _new_fanout(self) -> Fanout:
+        # A frame that is complete right before a tick waits for nothing; and calls take turns,
+        # so that not all of them send at one tick.
+        start = self._began_ns + self.call.position * NS_PER_SAMPLE
+        self._phase_samples = (self._slot * TICK_NS - start) // NS_PER_SAMPLE % self._frame_samples
         # History is there to bridge wall time; a fast call needs more of it for the same time.
         pace = max(Fraction(1), self._speed)
         return Fanout(
@@ -283,6 +311,8 @@ class RunningCall:
             ring_samples=min(int(_HISTORY_SAMPLES * pace), _MAX_HISTORY_SAMPLES),
             catch_up_samples=min(int(_CATCH_UP_SAMPLES * pace), _MAX_HISTORY_SAMPLES),
             phase_samples=self._phase_samples,
+            hold_back_samples=self._scenario.hold_back_samples,
+            on_wake=self._wake,
         )
 
     def _connect(self, fanout: Fanout) -> None:
@@ -327,7 +357,8 @@ class RunningCall:
         if isinstance(event, SessionOpened):
             self._lost_at.pop(endpoint.session_id, None)
         elif isinstance(event, SessionEnded) and event.reason is None:
-            self._lost_at[endpoint.session_id] = self.call.monitored_samples
+            assert self.call.fanout is not None
+            self._lost_at[endpoint.session_id] = self.call.fanout.edge
         if self._on_event is not None:
             self._on_event(endpoint, event)
 
@@ -350,6 +381,7 @@ class RunningCall:
             call_samples=call.monitored_samples,
             monitored_from=call.monitored_from,
             secure_spans=call.secure_spans,
+            cuts=tuple(call.cuts),
             endpoints=reports or tuple(_never_connected(config) for config in self._configs),
             lost_at=self._lost_at,
             free_pauses=self._monitor.free_pauses,
@@ -371,13 +403,5 @@ def _never_connected(config: EndpointConfig) -> EndpointReport:
         open_ns=None,
         rtt_ns=None,
         media=None,
-        account=settle(
-            call_length=0,
-            intervals=[],
-            skipped=[],
-            end=0,
-            sent=0,
-            sent_sha256=hashlib.sha256(b"").hexdigest(),
-            opened_at=None,
-        ),
+        account=settle([], pauses=[], span=(0, 0), is_over=True),
     )
