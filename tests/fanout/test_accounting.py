@@ -131,29 +131,30 @@ SHAPES = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=150)
-@given(
-    options=st.fixed_dictionaries(
-        {
-            "frame_samples": st.sampled_from([160, 800, 1_600]),
-            "phase_samples": st.integers(0, 1_600),
-            "speed": st.sampled_from([1, 3]),
-            # Small ones, so that short schedules go all the way round.
-            "ring_samples": st.just(1),
-            "catch_up_samples": st.sampled_from([4_000, 12_000]),
-            "throttle_in_samples": st.sampled_from([3_000, 16_000]),
-            "throttle_out_samples": st.sampled_from([500, 2_000]),
-        }
-    ),
-    shapes=st.lists(SHAPES, min_size=ENDPOINTS, max_size=ENDPOINTS),
-    happenings=st.lists(HAPPENINGS, max_size=25),
+OPTIONS = st.fixed_dictionaries(
+    {
+        "frame_samples": st.sampled_from([160, 800, 1_600]),
+        "phase_samples": st.integers(0, 1_600),
+        "speed": st.sampled_from([1, 3]),
+        # Small ones, so that short schedules go all the way round.
+        "ring_samples": st.just(1),
+        "catch_up_samples": st.sampled_from([4_000, 12_000]),
+        "throttle_in_samples": st.sampled_from([3_000, 16_000]),
+        "throttle_out_samples": st.sampled_from([500, 2_000]),
+    }
 )
-def test_every_sample_is_accounted_for(
-    options: dict[str, int], shapes: list[dict[str, object]], happenings: list[Happening]
-) -> None:
+
+
+def a_call(
+    options: dict[str, int],
+    shapes: list[dict[str, object]],
+    happenings: list[Happening],
+    *,
+    is_direct: bool = True,
+) -> World:
     world = World(samples=25 * 40_000, **options)
     for index, shape in enumerate(shapes):
-        world.endpoint(f"{index}", **shape)
+        world.endpoint(f"{index}", is_direct=is_direct, **shape)
     world.settle()
     for happen in happenings:
         happen(world)
@@ -165,8 +166,40 @@ def test_every_sample_is_accounted_for(
         elif endpoint.is_dead:
             endpoint.cut(world.now_ns)
     world.hang_up()
+    return world
+
+
+@settings(max_examples=150)
+@given(
+    options=OPTIONS,
+    shapes=st.lists(SHAPES, min_size=ENDPOINTS, max_size=ENDPOINTS),
+    happenings=st.lists(HAPPENINGS, max_size=25),
+)
+def test_every_sample_is_accounted_for(
+    options: dict[str, int], shapes: list[dict[str, object]], happenings: list[Happening]
+) -> None:
+    world = a_call(options, shapes, happenings)
     for endpoint in world.endpoints:
         check(world, endpoint)
         assert endpoint.cursor.state is CursorState.ENDED
         account = endpoint.cursor.account
         assert account.paused_secure == world.endpoints[0].cursor.account.paused_secure
+
+
+@settings(max_examples=100)
+@given(
+    options=OPTIONS,
+    shapes=st.lists(SHAPES, min_size=ENDPOINTS, max_size=ENDPOINTS),
+    happenings=st.lists(HAPPENINGS, max_size=20),
+)
+def test_the_short_way_to_the_wire_changes_nothing(
+    options: dict[str, int], shapes: list[dict[str, object]], happenings: list[Happening]
+) -> None:
+    direct = a_call(options, shapes, happenings)
+    queued = a_call(options, shapes, happenings, is_direct=False)
+    for short, long in zip(direct.endpoints, queued.endpoints, strict=True):
+        assert long.direct_frames == 0
+        assert short.received == long.received  # to the octet, and to the tick
+        assert short.cursor.account == long.cursor.account
+        assert short.client_events == long.client_events
+        assert short.unsent_calls == long.unsent_calls

@@ -64,6 +64,9 @@ class BrokenOutlet:
     def flush(self) -> None:
         raise OSError("what nobody should read")
 
+    def send_audio(self, payload: bytes, now_ns: int) -> bool:
+        return False
+
 
 def with_a_connection_that_raises(world: World, endpoint: Endpoint, second: int) -> None:
     if second == 2:

@@ -7,7 +7,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import Final, NamedTuple, TypeAlias
+from typing import Final, TypeAlias
 
 __all__ = ["TICK_NS", "MediaClock", "Tickable"]
 
@@ -15,13 +15,31 @@ TICK_NS: Final = 10_000_000
 
 _REMEMBERED_TICKS: Final = 6_000  # one minute
 
-Tickable: TypeAlias = Callable[[int], None]
-"""What is advanced: called with the monotonic time in nanoseconds."""
+Tickable: TypeAlias = Callable[[int], int | None]
+"""What is advanced: called with the monotonic time, it returns when it is to be called next.
+
+Both are in nanoseconds; None is the next tick.
+"""
+
+# uvloop rounds to whole milliseconds: with half of one more no tick comes early.
+_ROUNDING_S: Final = 0.0005
 
 
-class _Registered(NamedTuple):
-    then: Tickable | None
-    on_fault: Callable[[Exception], None] | None
+class _Registered:
+    """What is advanced, and when next."""
+
+    __slots__ = ("due_ns", "on_fault", "then", "tickable")
+
+    def __init__(
+        self,
+        tickable: Tickable,
+        then: Tickable | None,
+        on_fault: Callable[[Exception], None] | None,
+    ) -> None:
+        self.tickable = tickable
+        self.then = then
+        self.on_fault = on_fault
+        self.due_ns = 0
 
 
 _log = logging.getLogger(__name__)
@@ -30,9 +48,10 @@ _log = logging.getLogger(__name__)
 class MediaClock:
     """Calls every registered tickable each 10 ms, from one timer of the running loop.
 
-    The schedule is absolute, so it does not drift: a tick that comes late does not move those
-    after it, and ticks that were missed altogether are left out. It runs only while something
-    is registered.
+    Ticks are at whole multiples of 10 ms of the monotonic clock, so they do not drift: one that
+    comes late does not move those after it, and those that were missed altogether are left out.
+    A tickable that says when it has something to do next is not called before. The timer runs
+    only while something is registered.
 
     Attributes:
         ticks: how many ticks there were.
@@ -73,14 +92,20 @@ class MediaClock:
         """Advance `tickable` from the next tick on. Needs a running event loop.
 
         Args:
-            tickable: what is called at each tick.
-            then: what is called at each tick after everything registered was advanced.
+            tickable: what is called at a tick.
+            then: what is called after everything that is due was advanced; it says when next.
             on_fault: told when one of the two raises, which is taken out then; all others go on.
         """
-        self._tickables[tickable] = _Registered(then, on_fault)
+        self._tickables[tickable] = _Registered(tickable, then, on_fault)
         if self._timer is None:
-            self._due_ns = self._now_ns() + TICK_NS
+            self._due_ns = (self._now_ns() // TICK_NS + 1) * TICK_NS
             self._arm()
+
+    def wake(self, tickable: Tickable) -> None:
+        """Call it at the next tick, whatever it said; nothing happens if it is not registered."""
+        registered = self._tickables.get(tickable)
+        if registered is not None:
+            registered.due_ns = 0
 
     def remove(self, tickable: Tickable) -> None:
         """Advance it no more; nothing happens where it is not registered."""
@@ -96,35 +121,37 @@ class MediaClock:
 
     def _arm(self) -> None:
         delay_s = max(0, self._due_ns - self._now_ns()) / 1e9
-        self._timer = asyncio.get_running_loop().call_later(delay_s, self._tick)
+        self._timer = asyncio.get_running_loop().call_later(delay_s + _ROUNDING_S, self._tick)
 
     def _tick(self) -> None:
         now_ns, fired = self._now_ns(), self._timer
-        # A coarse timer may come a little early; that is on time.
         late_ns = max(0, now_ns - self._due_ns)
         self.ticks += 1
         self._lateness.append(late_ns)
         self.max_lateness_ns = max(self.max_lateness_ns, late_ns)
         self._due_ns += (1 + late_ns // TICK_NS) * TICK_NS
-        registered = tuple(self._tickables.items())
-        for tickable, _ in registered:
-            self._call(tickable, tickable, now_ns)
-        for tickable, (then, _) in registered:
-            if then is not None:
-                self._call(tickable, then, now_ns)
+        due = [each for each in self._tickables.values() if each.due_ns <= now_ns]
+        for each in due:
+            self._call(each, each.tickable, now_ns)
+        for each in due:
+            if each.then is not None:
+                self._call(each, each.then, now_ns)
         if self._timer is fired:  # not stopped, nor started anew, by one of them
             self._timer = None
             if self._tickables:
                 self._arm()
 
-    def _call(self, tickable: Tickable, what: Tickable, now_ns: int) -> None:
-        if tickable not in self._tickables:  # removed by one before it
+    def _call(self, registered: _Registered, what: Tickable, now_ns: int) -> None:
+        tickable = registered.tickable
+        if self._tickables.get(tickable) is not registered:  # removed by one before it
             return
         try:
-            what(now_ns)
+            due_ns = what(now_ns)
         except Exception as error:
             # Its text may hold anything; whoever is told gets the whole of it.
             _log.error("a call was taken off the media clock: %s", type(error).__name__)
-            taken_out = self._tickables.pop(tickable, None)
-            if taken_out is not None and taken_out.on_fault is not None:
-                taken_out.on_fault(error)
+            self._tickables.pop(tickable, None)
+            if registered.on_fault is not None:
+                registered.on_fault(error)
+        else:
+            registered.due_ns = due_ns or 0

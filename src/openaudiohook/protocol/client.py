@@ -216,13 +216,30 @@ class ClientSession(Session):
                 f"a frame of {size} bytes; 1 to {MAX_SENT_BYTES // self._frame_bytes} samples of "
                 f"{self._frame_bytes} bytes are possible"
             )
-        samples = size // self._frame_bytes
-        if self.trace is not None:
-            self.trace.audio(
-                position_ns=samples_to_ns(self.position), samples=samples, now_ns=now_ns
-            )
-        self.position += samples
+        self._advance(size // self._frame_bytes, now_ns)
         self._outgoing.append(SendBinary(payload))
+
+    def pass_audio(self, size_bytes: int, now_ns: int) -> bool:
+        """Count a frame that the caller writes itself, at once: `send_audio` without the queue.
+
+        Returns:
+            False, with nothing changed, where that would not be the same: something waits to be
+            written before it, audio may not flow, or the size is wrong. Use `send_audio` then.
+        """
+        pauses, unit = self._pauses, self._frame_bytes
+        if (
+            self._outgoing
+            or self.state is not ClientState.OPEN
+            or not self._has_begun
+            or pauses.by_client
+            or pauses.by_server
+            or not unit
+            or size_bytes % unit
+            or not 0 < size_bytes <= MAX_SENT_BYTES
+        ):
+            return False
+        self._advance(size_bytes // unit, now_ns)
+        return True
 
     def drop_audio(self, samples: int, now_ns: int) -> None:
         """Let time run on while paused, or where the server wanted no audio."""
@@ -282,6 +299,14 @@ class ClientSession(Session):
             held = "already" if self.is_client_paused else "not"
             raise LocalProtocolError(f"the client's pause does {held} hold")
         self._arbitrate(trigger, now_ns)
+
+    def _advance(self, samples: int, now_ns: int) -> None:
+        """Move on by audio that is sent now."""
+        if self.trace is not None:
+            self.trace.audio(
+                position_ns=samples_to_ns(self.position), samples=samples, now_ns=now_ns
+            )
+        self.position += samples
 
     def _arbitrate(self, trigger: Trigger, now_ns: int) -> None:
         answer = self._pauses.apply(trigger)

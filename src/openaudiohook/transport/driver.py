@@ -129,6 +129,25 @@ class Driver(WSListener):
         """Write what the session has to say and deliver what it reports; after every intent."""
         self._pump(time.monotonic_ns())
 
+    def send_audio(self, payload: bytes, now_ns: int) -> bool:
+        """Write a frame past all queues: a client session's `send_audio` and `flush` in one.
+
+        Returns:
+            False, with nothing done, unless the frame can be written and nothing goes before it.
+        """
+        transport, session = self._transport, self.session
+        if (
+            transport is None
+            or self._is_blocked
+            or self._close_at_ns is not None
+            or transport.underlying_transport.is_closing()
+            or not session.pass_audio(len(payload), now_ns)  # type: ignore[union-attr]
+        ):
+            return False
+        # A frame that is sent causes no event and moves no deadline: there is nothing to pump.
+        transport.send(_BINARY_TYPE, payload)
+        return True
+
     @property
     def is_writable(self) -> bool:
         """Whether the connection is open, and nothing waits in its user-space buffer."""
