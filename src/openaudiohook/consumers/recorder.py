@@ -106,9 +106,14 @@ class _SessionRecorder:
         self._writer.add(self._recording)
 
     def audio(self, frame: AudioFrame) -> None:
-        if self._recording is not None and not self._recording.tell_audio(frame):
+        recording = self._recording
+        if recording is None:
+            return
+        if not recording.tell_audio(frame):
             assert self._reply is not None
             self._reply.degraded("audio comes faster than it can be written")
+        elif recording.is_pressing():
+            self._writer.hurry(recording)
 
     def paused(self, position: int) -> None:
         self._tell("paused", position)

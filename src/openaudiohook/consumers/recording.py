@@ -46,6 +46,12 @@ NOT_WRITTEN: Final = "not-written"
 MAX_QUEUED_SAMPLES: Final = 30 * SAMPLE_RATE
 """Audio that may wait for a writer that does not keep up; more than this is not written."""
 
+_PRESSING_SAMPLES: Final = 4 * SAMPLE_RATE
+"""Audio that waits only if it comes much faster than it is spoken: a burst, or a flood."""
+
+_FRAME_SAMPLES: Final = 100
+"""What keeping a frame costs on top of its audio, as if it were audio: tiny frames are not free."""
+
 MAX_GAP_SAMPLES: Final = 12 * 3600 * SAMPLE_RATE
 """A longer gap is no pause but a mistake: the recording ends before it."""
 
@@ -67,8 +73,8 @@ class Recording:
     """
 
     __slots__ = (
-        "_directory", "_file", "_is_dirty", "_is_over", "_is_swapped", "_lag", "_pause",
-        "_queue", "_shed", "_sidecar", "_taken", "_timeline", "_told", "_utc_ns", "_wav",
+        "_directory", "_file", "_is_dirty", "_is_over", "_is_pressed", "_is_swapped", "_lag",
+        "_pause", "_queue", "_shed", "_sidecar", "_taken", "_timeline", "_told", "_utc_ns", "_wav",
         "path", "session_id",
     )  # fmt: skip
 
@@ -103,6 +109,7 @@ class Recording:
         self._pause: int | None = None
         self._is_dirty = True
         self._is_over = False
+        self._is_pressed = False
         self._utc_ns = utc_ns
         self._note("open", session.start)
 
@@ -110,13 +117,22 @@ class Recording:
 
     def tell_audio(self, frame: AudioFrame) -> bool:
         """Hand over a frame; False where too much waits already and it will not be written."""
-        if self._told - self._taken > MAX_QUEUED_SAMPLES:
+        # Once it is too much it has to become a lot less: few long gaps, not many short ones.
+        most = MAX_QUEUED_SAMPLES if self._shed is None else MAX_QUEUED_SAMPLES // 2
+        if self._told - self._taken > most:
             start = frame.position if self._shed is None else self._shed[0]
             self._shed = (start, frame.position + frame.samples)
             return False
         self._tell_shed()
-        self._told += frame.samples
+        self._told += frame.samples + _FRAME_SAMPLES
         self._queue.append(frame)
+        return True
+
+    def is_pressing(self) -> bool:
+        """Whether so much waits that it should be written now; said once until it is."""
+        if self._told - self._taken <= _PRESSING_SAMPLES or self._is_pressed:
+            return False
+        self._is_pressed = True
         return True
 
     def tell(self, what: str, *values: Any) -> None:
@@ -138,6 +154,7 @@ class Recording:
             OSError: the disk did not take it. What could not be written is accounted for; call
                 again later.
         """
+        self._is_pressed = False
         self._write_queued()
         if self._is_dirty:
             self._save()
@@ -208,7 +225,7 @@ class Recording:
         while queue:
             item = queue.popleft()
             if isinstance(item, AudioFrame):
-                self._taken += item.samples
+                self._taken += item.samples + _FRAME_SAMPLES
                 if item.position == timeline.position + self._lag:
                     frames.append(item.payload)
                     self._lag += item.samples

@@ -2,7 +2,8 @@
 
 The event loop never writes to disk. Each recording is flushed every `flush_s`; they are spread
 over the slots of a wheel that turns once in that time, so that the disk is asked for a little all
-the time and not for everything at once. What begins or ends is dealt with at once.
+the time and not for everything at once. What begins or ends is dealt with at once, and so is what
+comes so fast that it would fill the memory.
 """
 
 from __future__ import annotations
@@ -75,6 +76,10 @@ class RecordingWriter:
         self._commands.append((recording, None))
         self._wake.set()
 
+    def hurry(self, recording: Recording) -> None:
+        """Flush a recording now, whoever's turn it is. Any thread; returns at once."""
+        self.add(recording)
+
     def finish(self, recording: Recording, on_finished: Callable[[], None]) -> None:
         """Finish a recording, then call `on_finished` on the writer's thread. Any thread."""
         self._commands.append((recording, on_finished))
@@ -111,9 +116,10 @@ class RecordingWriter:
         while self._commands:
             recording, on_finished = self._commands.popleft()
             if on_finished is None:
-                slot = min(range(_SLOTS), key=lambda number: len(self._slots[number]))
-                self._slots[slot][recording] = None
-                self._slot_of[recording] = slot
+                if recording not in self._slot_of:
+                    slot = min(range(_SLOTS), key=lambda number: len(self._slots[number]))
+                    self._slots[slot][recording] = None
+                    self._slot_of[recording] = slot
                 self._attempt(recording, recording.flush)
             else:
                 self._end(recording)

@@ -243,7 +243,8 @@ class Driver(WSListener):
             return
         if self._blocks_reading:
             self._blocks_reading = False
-            self._transport.underlying_transport.resume_reading()
+            assert self._wire is not None
+            self._wire.unblock()
         if self.on_writable is not None and self.is_writable:
             try:
                 self.on_writable()
@@ -275,10 +276,10 @@ class Driver(WSListener):
             sent: Any = transport.close_handshake.sent
             self.fail(int(sent.code), "malformed frame")
         elif self._is_blocked and not self._blocks_reading:
-            stream = transport.underlying_transport
-            if stream.get_write_buffer_size() > max_unsent_bytes:
+            assert self._wire is not None
+            if self._wire.stream.get_write_buffer_size() > max_unsent_bytes:
                 self._blocks_reading = True
-                stream.pause_reading()
+                self._wire.block()
 
     # Receiving
 

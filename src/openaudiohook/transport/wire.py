@@ -35,6 +35,17 @@ _FIRST_BUFFER_BYTES: Final = 4 * 1024
 # Beyond this, a peer that sends and does not read is not read from either.
 _MAX_UNSENT_BYTES: Final = 64 * 1024
 
+# Frames of one connection before the others have a turn: a read full of tiny ones would keep
+# the event loop for as long as a hundred calls take.
+_FRAMES_AT_ONCE: Final = 32
+
+# How fast one connection is read: 1 MiB/s, some 60 times the speed of speech. What is faster is
+# a flood, or history that may come a second later, and waits in the kernel. Each frame counts
+# for more than its bytes, because it costs more.
+_QUOTA_BYTES: Final = 64 * 1024
+_QUOTA_S: Final = 1 / 16
+_FRAME_QUOTA_BYTES: Final = 512
+
 _NO_LENGTH: Final = 1 << 63  # RFC 6455 section 5.2: the highest bit is never set
 
 _END_OF_HEAD: Final = b"\r\n\r\n"
@@ -65,6 +76,7 @@ class _Phase(enum.Enum):
     HEAD = enum.auto()
     FRAMES = enum.auto()
     SKIPPING = enum.auto()
+    WAITING = enum.auto()
     DEAD = enum.auto()
 
 
@@ -74,7 +86,10 @@ _FRAMES: Final = _Phase.FRAMES
 class Wire(WSProtocol):  # type: ignore[misc]
     """What both roles share; the subclass reads the other side's head of the handshake."""
 
-    __slots__ = ("_head", "_is_client", "_left", "_phase", "_scratch", "_skip", "_stub", "_view")
+    __slots__ = (
+        "_head", "_is_blocked", "_is_client", "_is_held", "_left", "_phase", "_quota", "_quota_at",
+        "_rest", "_scratch", "_skip", "_stub", "_view",
+    )  # fmt: skip
 
     transport: WSTransport | None
     listener: Driver | None
@@ -115,6 +130,11 @@ class Wire(WSProtocol):  # type: ignore[misc]
         self._stub = b""  # the beginning of a header that has not come whole
         self._left = 0  # bytes of the frame begun that are still to come
         self._skip = 0  # bytes of a frame too large that are still to be dropped
+        self._rest = b""  # what was read and waits for its turn
+        self._is_blocked = False
+        self._is_held = False
+        self._quota = _QUOTA_BYTES
+        self._quota_at = 0.0
 
     # For the subclass
 
@@ -141,7 +161,17 @@ class Wire(WSProtocol):  # type: ignore[misc]
         """Drop whatever else arrives."""
         self._phase = _Phase.DEAD
         self._view = memoryview(b"")
-        self._stub = b""
+        self._stub = self._rest = b""
+
+    def block(self) -> None:
+        """Read nothing until `unblock`."""
+        self._is_blocked = True
+        self.stream.pause_reading()
+
+    def unblock(self) -> None:
+        """Read on."""
+        self._is_blocked = False
+        self._go_on()
 
     @property
     def stream(self) -> asyncio.Transport:
@@ -179,6 +209,9 @@ class Wire(WSProtocol):  # type: ignore[misc]
 
     def buffer_updated(self, nbytes: int) -> None:
         """Pass on what arrived, as far as it may be."""
+        self._quota -= nbytes
+        if self._quota < 0:
+            self._begin_quota()
         if self._phase is _FRAMES:
             if nbytes < self._left:
                 self._left -= nbytes
@@ -194,6 +227,10 @@ class Wire(WSProtocol):  # type: ignore[misc]
                 self._scratch = None
         elif self._phase is _Phase.HEAD:
             self._read_head(nbytes)
+        elif self._phase is _Phase.WAITING:
+            # TLS may have had more in store than one read.
+            assert self._scratch is not None
+            self._rest += memoryview(self._scratch)[:nbytes]
 
     # Frames
 
@@ -207,7 +244,13 @@ class Wire(WSProtocol):  # type: ignore[misc]
         """Go from header to header, and stop before a frame that is too large."""
         view = self._view
         at = self._left
+        frames = 0
         while at < end:
+            if frames == _FRAMES_AT_ONCE:
+                self._quota -= frames * _FRAME_QUOTA_BYTES
+                self._postpone(at, end)
+                return
+            frames += 1
             available = end - at
             flag = view[at + 1] & 0x7F if available > 1 else 0
             extended = 2 if flag == 126 else 8 if flag == 127 else 0
@@ -221,8 +264,58 @@ class Wire(WSProtocol):  # type: ignore[misc]
                 return
             at += total
         self._left = max(at - end, 0)
+        self._quota -= frames * _FRAME_QUOTA_BYTES
         if at:
             self._forward(min(at, end))
+
+    def _postpone(self, at: int, end: int) -> None:
+        """Pass on what lies before `at`, and the rest when the others had their turn."""
+        self._left = 0
+        self._rest = bytes(self._view[at:end])
+        self._phase = _Phase.WAITING
+        self.stream.pause_reading()
+        self._forward(at)
+        asyncio.get_running_loop().call_soon(self._go_on)
+
+    def _go_on(self) -> None:
+        if self._is_blocked or self._is_held or self.stream.is_closing():
+            return  # whoever takes the first two back comes here again
+        if self._phase is _Phase.WAITING:
+            rest, self._rest = self._rest, b""
+            self._phase = _FRAMES
+            self._scratch = None
+            self._feed(rest)
+        if self._phase is not _Phase.WAITING and not (self._is_blocked or self._is_held):
+            self.stream.resume_reading()
+
+    def _feed(self, rest: bytes) -> None:
+        """Take bytes that were read already."""
+        while rest:
+            if self._phase is _Phase.WAITING:
+                self._rest += rest
+                return
+            view = self.get_buffer(-1)
+            taken = min(len(rest), len(view))
+            view[:taken] = rest[:taken]
+            rest = rest[taken:]
+            self._quota += taken  # it was counted when it was read
+            self.buffer_updated(taken)
+
+    def _begin_quota(self) -> None:
+        """Let the next quota begin, and read nothing more until its time has come."""
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        self._quota += _QUOTA_BYTES
+        early = self._quota_at + _QUOTA_S - now
+        self._quota_at = max(now, now + early)
+        if early > 0:
+            self._is_held = True
+            self.stream.pause_reading()
+            loop.call_later(early, self._release)
+
+    def _release(self) -> None:
+        self._is_held = False
+        self._go_on()
 
     def _is_data(self, first: int, second: int) -> bool:
         """Say whether picows would take such a frame if only it were smaller."""
@@ -266,9 +359,4 @@ class Wire(WSProtocol):  # type: ignore[misc]
         self._phase = _FRAMES
         _buffer_updated(self, len(shown))
         self.upgraded()
-        while rest:
-            view = self.get_buffer(-1)
-            taken = min(len(rest), len(view))
-            view[:taken] = rest[:taken]
-            rest = rest[taken:]
-            self.buffer_updated(taken)
+        self._feed(rest)
