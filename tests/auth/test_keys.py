@@ -125,6 +125,11 @@ def test_a_short_decoy_is_refused() -> None:
         InMemoryKeys([], decoy=bytes(31))
 
 
+def test_a_credentials_file_nested_too_deeply_is_refused_like_any_other() -> None:
+    with pytest.raises(ConfigurationError, match=r"^keys\.toml: not valid TOML: nested too deeply"):
+        parse_credentials(f"a = {'[' * 5000}{']' * 5000}", source="keys.toml")
+
+
 def test_a_credentials_file_is_read_in_order() -> None:
     assert parse_credentials(GOOD, source="keys.toml") == (
         Credentials("first-key", b"secret"),

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import base64
 import re
-import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from openaudiohook.exceptions import ConfigurationError
+from openaudiohook.toml_source import TableLines, parse_toml, table_lines
 
 __all__ = [
     "MAX_CREDENTIAL_LENGTH",
@@ -178,10 +178,7 @@ def parse_credentials(text: str, *, source: str) -> tuple[Credentials, ...]:
         ConfigurationError: names the source, the line where it can be told, the key, and
             what would be right.
     """
-    try:
-        document = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigurationError(f"{source}: not valid TOML: {error}") from None
+    document = parse_toml(text, source=source)
     strange = sorted(document.keys() - {"credentials"})
     if strange:
         raise ConfigurationError(
@@ -192,9 +189,11 @@ def parse_credentials(text: str, *, source: str) -> tuple[Credentials, ...]:
         raise ConfigurationError(
             f"{source}: no credentials; add a [[credentials]] table with api_key and client_secret"
         )
+    written = table_lines(text).get("credentials", [])
     found: dict[str, Credentials] = {}
     for index, table in enumerate(tables):
-        where = _Place(text, source, index)
+        lines = written[index] if index < len(written) else TableLines(None, {})
+        where = _Place(source, index, lines)
         pair = _read_table(table, where)
         if pair.api_key in found:
             raise where.error("api_key", "this key is given twice")
@@ -206,27 +205,14 @@ def parse_credentials(text: str, *, source: str) -> tuple[Credentials, ...]:
 class _Place:
     """Where in a credentials file something is wrong."""
 
-    text: str
     source: str
     index: int
+    lines: TableLines
 
     def error(self, key: str, message: str) -> ConfigurationError:
-        line = self._line_of(key)
+        line = self.lines.line_of(key)
         at = f"{self.source}, line {line}" if line else self.source
         return ConfigurationError(f"{at}: credentials {self.index + 1}, {key}: {message}")
-
-    def _line_of(self, key: str) -> int | None:
-        # The TOML reader keeps no positions, so the lines are searched again: the table's
-        # own heading, or the key below it. Unusual spellings go without a line number.
-        table, found = -1, None
-        for number, line in enumerate(self.text.splitlines(), start=1):
-            if re.match(r"\s*\[\[\s*credentials\s*\]\]", line):
-                table += 1
-                if table == self.index:
-                    found = number
-            elif table == self.index and re.match(rf"\s*[\"']?{re.escape(key)}[\"']?\s*=", line):
-                return number
-        return found
 
 
 def _read_table(table: Any, where: _Place) -> Credentials:

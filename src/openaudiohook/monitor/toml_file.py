@@ -1,25 +1,18 @@
-"""TOML files with an error for every mistake: which file, line and key, and what would be right.
-
-`tomllib` tells no lines of what it read well, so the text is scanned once more for where tables
-and keys were written.
-"""
+"""TOML files with an error for every mistake: which file, line and key, and what would be right."""
 
 from __future__ import annotations
 
 import difflib
-import re
-import tomllib
 from collections.abc import Collection, Iterable, Mapping
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
 
 from openaudiohook.exceptions import ConfigurationError
+from openaudiohook.toml_source import TableLines, parse_toml, table_lines, toml_text, top_lines
 
 __all__ = ["Table", "TomlFile"]
 
-_HEADER: Final = re.compile(r"\s*(\[\[?)\s*([\w.\"'-]+)\s*\]\]?\s*(?:#.*)?")
-_KEY: Final = re.compile(r"\s*[\"']?([\w-]+)[\"']?\s*=(.*)")
 _MISSING: Final = object()
 _KINDS: Final[Mapping[type, str]] = {
     str: "a text",
@@ -132,25 +125,17 @@ class TomlFile:
         self.name = str(path)
         self.directory = path.parent
         try:
-            text = path.read_bytes().decode()
+            content = path.read_bytes()
         except OSError as error:
             reason = error.strerror or type(error).__name__
             raise ConfigurationError(f"{path}: cannot be read: {reason}") from None
-        except UnicodeDecodeError as error:
-            raise ConfigurationError(
-                f"{path}: byte {error.start} is not UTF-8; a TOML file is UTF-8 text"
-            ) from None
-        try:
-            self.data: dict[str, Any] = tomllib.loads(text, parse_float=Decimal)
-        except (tomllib.TOMLDecodeError, RecursionError) as error:
-            problem = "nested too deeply" if isinstance(error, RecursionError) else str(error)
-            raise ConfigurationError(f"{path}: not valid TOML: {problem}") from None
-        self._headers = _scan(text.splitlines())
+        text = toml_text(content, source=self.name)
+        self.data = parse_toml(text, source=self.name, parse_float=Decimal)
+        self._tables = table_lines(text)
 
     def top(self) -> Table:
         """The keys before any header, and the names of the tables."""
-        lines = {name: found[0][0] for name, found in self._headers.items() if name}
-        lines |= self._headers[""][0][1]
+        lines = top_lines(self._tables)
         return Table(self.data, file_name=self.name, name="", line=None, key_lines=lines)
 
     def section(self, name: str) -> Table | None:
@@ -171,31 +156,9 @@ class TomlFile:
         )
 
     def _table(self, values: dict[str, Any], *, name: str, title: str, index: int) -> Table:
-        headers = self._headers.get(name, [])
-        line, keys = headers[index] if index < len(headers) else (None, {})
+        written = self._tables.get(name, [])
+        line, keys = written[index] if index < len(written) else TableLines(None, {})
         return Table(values, file_name=self.name, name=title, line=line, key_lines=keys)
-
-
-def _scan(lines: Iterable[str]) -> dict[str, list[tuple[int | None, dict[str, int]]]]:
-    """Find where each table begins and where its keys are; the nameless one is the top."""
-    keys: dict[str, int] = {}
-    found: dict[str, list[tuple[int | None, dict[str, int]]]] = {"": [(None, keys)]}
-    quote = ""
-    for number, line in enumerate(lines, 1):
-        if quote:  # within a text of several lines, nothing is a key
-            if quote in line:
-                quote = ""
-            continue
-        if match := _HEADER.fullmatch(line):
-            keys = {}
-            found.setdefault(match[2].strip("\"'"), []).append((number, keys))
-        elif match := _KEY.match(line):
-            keys.setdefault(match[1], number)
-            value = match[2].strip()
-            for mark in ('"""', "'''"):
-                if value.startswith(mark) and mark not in value[3:]:
-                    quote = mark
-    return found
 
 
 def _listed(names: Iterable[str]) -> str:
