@@ -327,6 +327,18 @@ async def test_what_the_application_raises_is_not_told_to_the_peer(
 
 
 @pytest.mark.anyio
+async def test_a_refusal_is_told_to_the_hook_and_not_logged_as_well(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO)
+    async with serving() as service, await Raw.dial(service.port) as raw:
+        raw.send(head(target="/other"))
+        assert (await raw.rest()).startswith(b"HTTP/1.1 404 ")
+        assert [refusal.status for refusal in service.refusals] == [404]
+    assert "404" not in caplog.text
+
+
+@pytest.mark.anyio
 async def test_a_refusal_hook_that_raises_changes_nothing() -> None:
     def broken(_: object) -> None:
         raise RuntimeError("secret text")

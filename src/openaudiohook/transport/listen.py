@@ -194,7 +194,6 @@ class _ServerWire(Wire):
         if refusal.retry_after_s is not None:
             headers.append(("Retry-After", str(refusal.retry_after_s)))
         self._reply(HttpReply(refusal.status, headers=tuple(headers)))
-        _log.info("refused a request with %d: %s", refusal.status, refusal.cause)
         try:
             self._listener.on_refused(refusal)
         except Exception as error:
