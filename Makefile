@@ -22,7 +22,7 @@ export PIP_DEFAULT_TIMEOUT ?= 60
 export NO_MKDOCS_2_WARNING = 1
 
 # Which extras of pyproject.toml a group of targets needs.
-EXTRAS_demo := speed,plots
+EXTRAS_demo := speed
 EXTRAS_test := test,speed,audio,plots
 EXTRAS_lint := lint,test,speed,audio,plots
 EXTRAS_docs := docs,plots
