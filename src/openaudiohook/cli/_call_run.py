@@ -11,7 +11,6 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
@@ -53,10 +52,12 @@ async def run(job: Job) -> CallReport | None:
         organization_id=job.organization_id,
         ssl=None if job.ca_file is None else client_tls(job.ca_file),
     )
+    # One console for the bars and for what is said meanwhile, or one would overwrite the other.
+    console = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
     with contextlib.ExitStack() as stack:
         on_trace = None
         if job.trace_file is not None:
-            on_trace = stack.enter_context(_trace_to(job.trace_file))
+            on_trace = stack.enter_context(_trace_to(job.trace_file, console))
         running = monitor.start(
             job.scenario,
             job.endpoints,
@@ -65,11 +66,11 @@ async def run(job: Job) -> CallReport | None:
             frame_samples=job.frame_samples,
             on_trace=on_trace,
         )
-        stack.enter_context(_hang_up_on_signal(running))
+        stack.enter_context(_hang_up_on_signal(running, console))
         progress = None
         if sys.stderr.isatty():
             length = expected_samples(job.scenario)
-            progress = asyncio.create_task(show(running, length, Console(stderr=True)))
+            progress = asyncio.create_task(show(running, length, console))
         try:
             return await running.finished()
         except asyncio.CancelledError:
@@ -81,7 +82,7 @@ async def run(job: Job) -> CallReport | None:
 
 
 @contextlib.contextmanager
-def _hang_up_on_signal(running: RunningCall) -> Iterator[None]:
+def _hang_up_on_signal(running: RunningCall, console: Console) -> Iterator[None]:
     """Ctrl-C (and SIGTERM) hangs up; a second one does not wait for anybody."""
     loop, task = asyncio.get_running_loop(), asyncio.current_task()
     assert task is not None
@@ -94,7 +95,7 @@ def _hang_up_on_signal(running: RunningCall) -> Iterator[None]:
             task.cancel()
             return
         has_hung_up = True
-        click.echo("Hanging up; once more to drop the connections.", err=True)
+        console.print("Hanging up; once more to drop the connections.")
         running.hang_up()
 
     for number in signals:
@@ -107,7 +108,7 @@ def _hang_up_on_signal(running: RunningCall) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _trace_to(path: Path) -> Iterator[TraceListener]:
+def _trace_to(path: Path, console: Console) -> Iterator[TraceListener]:
     """Write a trace; a disk that is full ends the trace, not the call."""
     from openaudiohook.protocol.trace import trace_header, trace_line
 
@@ -125,7 +126,7 @@ def _trace_to(path: Path) -> Iterator[TraceListener]:
             write()
         except OSError as error:
             is_writing = False
-            click.echo(f"--trace {path}: {error.strerror}; the trace ends here", err=True)
+            console.print(f"--trace {path}: {error.strerror}; the trace ends here")
 
     def write(record: TraceRecord) -> None:
         attempt(lambda: file.write(trace_line(record) + b"\n"))
