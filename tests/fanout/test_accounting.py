@@ -76,7 +76,8 @@ def server_resume(world: World, endpoint: Endpoint) -> None:
 
 
 def server_disconnect(world: World, endpoint: Endpoint) -> None:
-    if endpoint.server.state in LIVING:
+    # A session that was asked to end `completed` lives on until `close` arrives.
+    if endpoint.server.state in LIVING and not endpoint.server._disconnect_sent:
         endpoint.server.disconnect(world.now_ns, reason=DisconnectReason.COMPLETED)
 
 

@@ -40,7 +40,7 @@ async def test_everything_registered_is_advanced_with_the_time() -> None:
     clock.add(second.append)
     await fire(clock, timer)
     await fire(clock, timer)
-    assert first == second == [1_000 + TICK_NS, 1_000 + 2 * TICK_NS]
+    assert first == second == [TICK_NS, 2 * TICK_NS]
     clock.remove(first.append)
     clock.remove(second.append)
 
@@ -51,9 +51,9 @@ async def test_a_late_tick_does_not_move_the_next() -> None:
     clock, seen = MediaClock(now_ns=timer), []
     clock.add(seen.append)
     await fire(clock, timer, after_ns=TICK_NS + 4_000_000)
-    assert clock._due_ns == 1_000 + 2 * TICK_NS
+    assert clock._due_ns == 2 * TICK_NS
     await fire(clock, timer, after_ns=TICK_NS * 5 // 2)  # one and a half ticks late
-    assert clock._due_ns == 1_000 + 4 * TICK_NS
+    assert clock._due_ns == 4 * TICK_NS
     assert clock.ticks == 2
     assert clock.max_lateness_ns == TICK_NS * 3 // 2
     assert clock.lateness_ns(0.0) == 4_000_000
@@ -149,9 +149,36 @@ async def test_what_comes_then_comes_after_everything_was_advanced() -> None:
     clock.add(second, then=fail)
     await fire(clock, timer)
     await fire(clock, timer)
-    then = [f"first, then, at {1_000 + number * TICK_NS}" for number in (1, 2)]
+    then = [f"first, then, at {number * TICK_NS}" for number in (1, 2)]
     assert order == ["first", "second", then[0], "first", then[1]]
     clock.remove(first)
+
+
+@pytest.mark.anyio
+async def test_who_says_when_next_is_not_called_before_unless_woken() -> None:
+    timer = Timer()
+    clock, sparing, restless = MediaClock(now_ns=timer), [], []
+
+    def first(now_ns: int) -> int | None:
+        sparing.append(now_ns // TICK_NS)
+        return None  # what `then` says counts
+
+    def then(now_ns: int) -> int:
+        return now_ns + 3 * TICK_NS
+
+    clock.add(first, then=then)
+    clock.add(restless.append)
+    for _ in range(7):
+        await fire(clock, timer)
+    assert sparing == [1, 4, 7]
+    clock.wake(first)
+    for _ in range(4):
+        await fire(clock, timer)
+    assert sparing == [1, 4, 7, 8, 11]
+    assert len(restless) == 11
+    clock.remove(first)
+    clock.remove(restless.append)
+    clock.wake(first)  # too late, and no matter
 
 
 @pytest.mark.anyio

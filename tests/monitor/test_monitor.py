@@ -12,7 +12,8 @@ from tests.monitor.services import Session, close, polite, serving, until
 
 from openaudiohook.audio import ulaw
 from openaudiohook.exceptions import ConfigurationError
-from openaudiohook.fanout.endpoint import RetryPolicy
+from openaudiohook.fanout.clock import TICK_NS
+from openaudiohook.fanout.endpoint import EndpointConfig, RetryPolicy
 from openaudiohook.monitor import CallReport, Monitor, Scenario, single_play
 from openaudiohook.monitor.policy import SwitchedBy
 from openaudiohook.monitor.scenario import (
@@ -36,6 +37,7 @@ from openaudiohook.protocol.events import (
     PingReceived,
     SessionEvent,
 )
+from openaudiohook.protocol.media import NS_PER_SAMPLE
 from openaudiohook.protocol.trace import TraceRecord
 from openaudiohook.protocol.types import NIL_UUID, CloseReason, DisconnectReason, PauseCause
 
@@ -119,18 +121,39 @@ async def test_a_call_arrives_as_it_was_played_and_is_accounted_for() -> None:
 
 
 @pytest.mark.anyio
-async def test_frames_have_the_asked_length_and_calls_are_spread_over_it() -> None:
+async def test_frames_have_the_asked_length() -> None:
     async with serving() as service:
-        monitor = Monitor()
-        for _ in range(2):
-            await monitor.run(
-                single_play(Tone(samples=8000)), [service.config()], speed=10, frame_samples=160
-            )
-    first, second = (session.frames for session in service.sessions)
-    assert sum(samples for _, samples in first) == sum(samples for _, samples in second) == 8000
-    assert all(position % 160 == 0 for position, _ in first)
-    assert all(position % 160 in (0, 80) for position, _ in second)
-    assert any(position % 160 == 80 for position, _ in second)
+        await Monitor().run(
+            single_play(Tone(samples=8000)), [service.config()], speed=10, frame_samples=160
+        )
+    (session,) = service.sessions
+    assert sum(samples for _, samples in session.frames) == 8000
+    lengths = [samples for _, samples in session.frames]
+    assert 0 < lengths[0] <= 160 >= lengths[-1] > 0
+    assert set(lengths[1:-1]) == {160}
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("speed", [1, 4])
+async def test_frames_are_complete_right_before_a_tick_and_calls_take_turns(speed: int) -> None:
+    times = iter(range(123_456_789, 10**12, 7_654_321))
+    monitor = Monitor(now_ns=lambda: next(times))
+    sample_ns = NS_PER_SAMPLE // speed
+    endpoint = EndpointConfig(name="nobody", uri="ws://127.0.0.1:1/", api_key="a key")
+    slots = []
+    for _ in range(10):
+        running = monitor.start(
+            single_play(Tone(samples=8000)), [endpoint], speed=speed, frame_samples=800 * speed
+        )
+        assert running.call.fanout is not None
+        complete_ns = running._began_ns + running.call.fanout.phase_samples * sample_ns
+        slot, early_ns = divmod(-complete_ns, TICK_NS)
+        assert early_ns < sample_ns
+        slots.append(slot % 10)
+        running._fail(RuntimeError("enough"))
+        with pytest.raises(RuntimeError, match="enough"):
+            await running.finished()
+    assert len(set(slots)) == 10
 
 
 @pytest.mark.anyio
@@ -338,6 +361,41 @@ async def test_hanging_up_does_not_wait_for_who_never_opens() -> None:
         running.hang_up()
         report = await running.finished()
     assert report.endpoints[0].state == "failed"
+    assert exact(report)
+
+
+def refusing(session: Session, event: SessionEvent) -> None:
+    if isinstance(event, OpenRequested):
+        session.session.disconnect(time.monotonic_ns(), reason=DisconnectReason.ERROR)
+        session.driver.flush()
+    close(session, event)
+
+
+@pytest.mark.anyio
+async def test_after_the_call_an_endpoint_is_tried_only_for_a_while() -> None:
+    patient = RetryPolicy(base_s=3600, cap_s=3600)
+    async with serving(refusing) as service:
+        monitor = Monitor(retry=patient, late_s=0.1)
+        report = await asyncio.wait_for(
+            monitor.run(single_play(Tone(samples=800)), [service.config()]), 10
+        )
+    endpoint = report.endpoints[0]
+    assert (endpoint.state, endpoint.attempts) == ("failed", 1)
+    assert endpoint.error is not None
+    assert "`disconnect` error" in endpoint.error
+    assert exact(report)
+
+
+@pytest.mark.anyio
+async def test_a_stream_that_opened_late_is_not_cut_short() -> None:
+    def second_time(session: Session, event: SessionEvent) -> None:
+        (refusing if len(service.sessions) == 1 else polite)(session, event)
+
+    async with serving(second_time) as service:
+        late = RetryPolicy(base_s=0.5, cap_s=0.5)
+        report = await Monitor(retry=late).run(single_play(Tone(samples=800)), [service.config()])
+        assert service.sessions[-1].audio == tone_bytes(800)
+    assert report.is_good
     assert exact(report)
 
 

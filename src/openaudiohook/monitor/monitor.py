@@ -301,8 +301,10 @@ class RunningCall:
     def _new_fanout(self) -> Fanout:
         # A frame that is complete right before a tick waits for nothing; and calls take turns,
         # so that not all of them send at one tick.
-        start = self._began_ns + self.call.position * NS_PER_SAMPLE
-        self._phase_samples = (self._slot * TICK_NS - start) // NS_PER_SAMPLE % self._frame_samples
+        sample_ns, per = self._sample_ns
+        start_ns = self._began_ns + self.call.position * sample_ns // per
+        ahead = (self._slot * TICK_NS - start_ns) * per // sample_ns
+        self._phase_samples = ahead % self._frame_samples
         # History is there to bridge wall time; a fast call needs more of it for the same time.
         pace = max(Fraction(1), self._speed)
         return Fanout(
