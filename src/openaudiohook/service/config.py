@@ -34,6 +34,7 @@ ENVIRONMENT_PREFIX: Final = "OPENAUDIOHOOK_"
 Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
 Seconds = Annotated[float, msgspec.Meta(ge=0, le=86_400)]
 Count = Annotated[int, msgspec.Meta(ge=1)]
+TickMilliseconds = Annotated[float, msgspec.Meta(ge=0, le=20)]
 Workers = Annotated[int, msgspec.Meta(ge=1, le=256)]
 
 
@@ -81,6 +82,7 @@ class ServiceConfig(msgspec.Struct, frozen=True, kw_only=True):
     admin: str | None = None
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     max_sessions: Count | None = None
+    tick_ms: TickMilliseconds = 2.0
     open_backlog_s: Seconds = 10.0
     inline_burst_ms: Count = 200
     close_budget_s: Seconds = 5.0
@@ -169,6 +171,11 @@ SETTINGS: Final[Mapping[str, Setting]] = {
     "log_level": Setting("Least severe log lines shown.", '"debug", "info", "warning" or "error"'),
     "max_sessions": Setting(
         "Sessions at once; more are asked to try elsewhere.", "a number, 1 or more"
+    ),
+    "tick_ms": Setting(
+        "While 200 sessions or more are live, how often the sockets are looked at, in "
+        "milliseconds; 0 is at once, always.",
+        "milliseconds, 0 to 20",
     ),
     "open_backlog_s": Setting(
         "Audio kept for a consumer that is still opening, in seconds.", "seconds, 0 to 86400"

@@ -23,6 +23,7 @@ from openaudiohook.service.metrics import CONTENT_TYPE_LATEST, Metrics
 from openaudiohook.service.process import descriptors
 from openaudiohook.service.session import ServiceSession, SessionContext
 from openaudiohook.service.siblings import Siblings
+from openaudiohook.service.tick import Tick
 from openaudiohook.service.watch import Watch
 from openaudiohook.transport import (
     Admission,
@@ -97,6 +98,7 @@ class Service:
         self._admin: AdminListener | None = None
         self._context: SessionContext | None = None
         self._drain: Drain | None = None
+        self._tick: Tick | None = None
         self._room = descriptors() * 9 // 20
 
     @property
@@ -193,7 +195,9 @@ class Service:
                 )
         if self._admin is not None:
             await self._admin.close()
-        self._context = self._listener = self._admin = None
+        if self._tick is not None:
+            self._tick.adapt(0)
+        self._context = self._listener = self._admin = self._tick = None
 
     def reload(self) -> None:
         """Read certificate and credentials again; sessions go on, new ones meet the new.
@@ -212,13 +216,14 @@ class Service:
 
     async def _start(self) -> None:
         config = self.config
+        self._tick = Tick(config.tick_ms / 1000)
         context = self._context = SessionContext(
             config=config,
             factories=self._factories,
             observer=self._watch,
             metrics=self.metrics,
             refusal=self._refusal,
-            on_count=None if self._siblings is None else self._siblings.tell_sessions,
+            on_count=self._on_count,
         )
         self._drain = Drain(context, self.health)
         for factory in self._factories:
@@ -271,6 +276,12 @@ class Service:
     def _on_session(self, admitted: Admitted, driver: Driver) -> EventHandler:
         assert self._context is not None
         return ServiceSession(self._context, admitted, driver).on_event
+
+    def _on_count(self, sessions: int) -> None:
+        if self._tick is not None:
+            self._tick.adapt(sessions)
+        if self._siblings is not None:
+            self._siblings.tell_sessions(sessions)
 
     def _on_get(self, path: str) -> HttpReply | None:
         if path != HEALTH_PATH:
