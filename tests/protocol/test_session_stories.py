@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from tests.support.by_hand import client_in
 
+from openaudiohook.exceptions import LocalProtocolError, SessionClosed
+from openaudiohook.protocol import SendBinary
 from openaudiohook.protocol.entities import Entity
 from openaudiohook.protocol.events import (
     AudioDiscarded,
@@ -327,3 +330,50 @@ def test_a_chatty_server_stays_within_the_limits_its_client_enforces() -> None:
     ]
     assert received == list(range(600))
     assert "error" not in pair.kinds_sent_by("client")
+
+
+# The short way ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("state", list(ClientState))
+@pytest.mark.parametrize(
+    "before", ["nothing", "client pause", "server pause", "a message that waits"]
+)
+@pytest.mark.parametrize("size", [0, 1, 2, 320, 64_000, 64_002])
+def test_audio_passes_where_sending_it_would_write_it_alone(
+    state: ClientState, before: str, size: int
+) -> None:
+    passing, sending = client_in(state), client_in(state)
+    for hand in (passing, sending):
+        if state is ClientState.OPEN and before == "client pause":
+            hand.session.pause(hand.now_ns)
+            hand.session.data_to_send(hand.now_ns)
+        elif state is ClientState.OPEN and before == "server pause":
+            hand.say("pause")
+        elif state is ClientState.OPEN and before == "a message that waits":
+            hand.session.update("fr-CA", hand.now_ns)
+    has_passed = passing.session.pass_audio(size, passing.now_ns)
+    payload = bytes(size)
+    try:
+        sending.session.send_audio(payload, sending.now_ns)
+    except (LocalProtocolError, SessionClosed):
+        assert not has_passed
+    else:
+        written = sending.session.data_to_send(sending.now_ns)
+        assert has_passed is (written == [SendBinary(payload)])
+        if not has_passed:
+            passing.session.send_audio(payload, passing.now_ns)
+    assert passing.session.position == sending.session.position
+    assert passing.session.events() == sending.session.events()
+    assert passing.session.next_deadline_ns() == sending.session.next_deadline_ns()
+
+
+def test_audio_does_not_pass_before_the_stream_began_nor_where_none_is_wanted() -> None:
+    hand = client_in(ClientState.OPENING)
+    hand.opened()
+    assert not hand.session.pass_audio(320, hand.now_ns)
+    hand = client_in(ClientState.OPENING)
+    hand.opened(None)
+    hand.begin()
+    assert not hand.session.pass_audio(320, hand.now_ns)
+    assert hand.session.position == 0

@@ -115,14 +115,19 @@ def test_what_could_not_be_read_is_noted_without_its_text() -> None:
     assert [record["type"] for record in lines(trace)] == ["audio"]
 
 
-def test_a_client_trace_tells_its_own_audio_by_place_and_length() -> None:
+@pytest.mark.parametrize("is_passed", [False, True])
+def test_a_client_trace_tells_its_own_audio_by_place_and_length(is_passed: bool) -> None:
     trace = Trace(session_id=SESSION_ID)
     session = ClientSession(session_id=SESSION_ID, now_ns=0, trace=trace)
     session.open(sample_open(), 1, position=80)
     opened = server_message("opened", {"media": [STEREO]}, clientseq=1)
     session.receive_text(as_text(opened), 2)
     session.begin(3)
-    session.send_audio(b"\xff" * 160, 4)
+    if is_passed:
+        session.data_to_send(3)
+        assert session.pass_audio(160, 4)
+    else:
+        session.send_audio(b"\xff" * 160, 4)
     session.receive_binary(b"\xff", 5)
     assert [
         (record["t_ns"], record["sender"], record["type"], record.get("position"))
