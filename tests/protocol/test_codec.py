@@ -475,3 +475,24 @@ def test_errors_never_quote_what_was_sent(secret: str) -> None:
 def test_errors_name_the_field() -> None:
     error = refused(as_text(client_message("error", {"code": "400", "message": ""})))
     assert re.search(r"\$\.code", str(error))
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "said"),
+    [
+        ("version", "3", 'Invalid enum value - at `$.version`; "2" is needed'),
+        ("version", 2, 'Expected `str`, got `int` - at `$.version`; "2" is needed'),
+        ("id", "a secret", "Expected `str` of another form - at `$.id`; a UUID is needed"),
+        ("seq", -1, "Expected `int` >= 0 - at `$.seq`"),
+    ],
+)
+def test_a_refusal_says_what_would_be_right_and_not_what_was_written(
+    field: str, value: object, said: str
+) -> None:
+    message = {
+        "version": "2", "id": "7c1d3f7e-4f0b-4c55-9a38-0b6f5c1f9a11", "type": "ping",
+        "seq": 1, "serverseq": 0, "position": "PT0S", "parameters": {},
+    }  # fmt: skip
+    with pytest.raises(RemoteProtocolError) as caught:
+        decode_client_message(json.dumps(message | {field: value}))
+    assert str(caught.value) == said

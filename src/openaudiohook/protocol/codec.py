@@ -92,8 +92,10 @@ _ENCODER: Final = msgspec.json.Encoder(enc_hook=_encode_hook)
 
 # What msgspec raises for bad text; the last two are not documented as such.
 _UNREADABLE: Final = (msgspec.DecodeError, UnicodeError, RecursionError)
-# From the first quote to the last: what is quoted may hold quotes itself.
-_QUOTED: Final = re.compile(r"'.*'|\".*\"", re.DOTALL)
+# From the first quote to the last: what is quoted may hold quotes itself. It is the peer's text,
+# or a pattern that tells a reader little.
+_QUOTED: Final = re.compile(r"( matching regex)? (?:'.*'|\".*\")", re.DOTALL)
+_WANTED: Final = {"$.version": f'"{VERSION}"', "$.id": "a UUID", "$.conversationId": "a UUID"}
 
 
 def decode_client_message(text: Text) -> ClientMessage:
@@ -214,11 +216,18 @@ def _is_known_media(offer: object) -> bool:
     return True
 
 
+def _problem(text: str) -> str:
+    """Say what msgspec says, without what the peer wrote, and with what would be right."""
+    problem = _QUOTED.sub(lambda match: " of another form" if match[1] else "", text)
+    wanted = _WANTED.get(text.rpartition("`")[0].rpartition("`")[2])
+    return f"{problem}; {wanted} is needed" if wanted else problem
+
+
 def _refuse(
     error: Exception, *, message_type: str | None = None, seq: int | None = None
 ) -> NoReturn:
     if isinstance(error, msgspec.ValidationError):
-        problem = _QUOTED.sub("a value", str(error))
+        problem = _problem(str(error))
     elif isinstance(error, RecursionError):
         problem = "JSON is nested too deeply"
     else:
