@@ -127,7 +127,7 @@ async def test_trouble_is_told_on_the_event_loop(tmp_path: Path) -> None:
     recorder, status = Recorder({"directory": blocked}), Status()
     await recorder.start(status)
     await asyncio.sleep(0)
-    assert status.told == ["recordings cannot be written: Not a directory"]
+    assert status.told == [f"{blocked}: recordings cannot be written: Not a directory"]
     await recorder.stop()
 
 

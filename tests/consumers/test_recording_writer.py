@@ -134,7 +134,7 @@ def test_a_directory_that_cannot_be_used_is_told_at_the_start(tmp_path: Path, to
         blocked, on_trouble=told.add, on_recovery=lambda: told.add("recovered"), probe_s=0.01
     )
     writer.start()
-    assert told.calls == ["recordings cannot be written: Not a directory"]
+    assert told.calls == [f"{blocked}: recordings cannot be written: Not a directory"]
     blocked.unlink()
     told.until(lambda: told.calls[-1] == "recovered")
     writer.stop()
@@ -155,7 +155,10 @@ def test_trouble_is_told_once_and_recovery_when_all_is_well(
             recording.tell_audio(make_frame(position))
         told.until(lambda: told.calls)
     told.until(lambda: told.calls[-1] == "recovered")
-    assert told.calls == ["recordings cannot be written: File too large", "recovered"]
+    assert told.calls == [
+        f"{directory}: recordings cannot be written: File too large",
+        "recovered",
+    ]
     recording.tell_audio(make_frame(8000))
     finished(writer, recording)
     assert recording.path is not None
@@ -175,7 +178,7 @@ def test_a_bug_costs_one_recording_and_not_the_thread(
     writer.add(good)
     bad.tell("no such message")
     told.until(lambda: told.calls)
-    assert told.calls[0] == "recordings cannot be written: AttributeError"
+    assert told.calls[0] == f"{directory}: recordings cannot be written: AttributeError"
     good.tell_audio(make_frame(0))
     finished(writer, good, bad)
     assert good.path is not None

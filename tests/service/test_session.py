@@ -440,7 +440,7 @@ async def test_a_recordings_directory_that_cannot_be_used_does_not_stop_calls(
         status, body = service.health.answer(sessions=0, with_reasons=True)
         assert status == 200
         assert json.loads(body)["degraded"] == {
-            "recorder": ["recordings cannot be written: Not a directory"]
+            "recorder": [f"{blocked}: recordings cannot be written: Not a directory"]
         }
         assert metric(service, "consumers_degraded", consumer="recorder") == 1
         blocked.unlink()

@@ -212,7 +212,9 @@ async def test_trouble_of_any_worker_is_the_services(tmp_path: Path) -> None:
             while (await health(supervisor))[1]["status"] != "degraded":
                 await asyncio.sleep(0.02)
         assert (await health(supervisor))[1]["degraded"] == {
-            "recorder": ["recordings cannot be written: Not a directory"]
+            "recorder": [
+                f"{tmp_path / 'recordings'}: recordings cannot be written: Not a directory"
+            ]
         }
         (tmp_path / "recordings").unlink()
         async with asyncio.timeout(10):

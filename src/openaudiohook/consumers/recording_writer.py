@@ -151,9 +151,9 @@ class RecordingWriter:
             self._failing.discard(recording)
 
     def _report(self, error: Exception) -> None:
-        # Of an OSError the cause is told, never the path: it has the ids of a call in it.
+        # The path in an OSError is not told: it has the ids of a call in it.
         cause = error.strerror if isinstance(error, OSError) else None
-        reason = f"recordings cannot be written: {cause or type(error).__name__}"
+        reason = f"{self._directory}: recordings cannot be written: {cause or type(error).__name__}"
         self._probe_at = monotonic() + self._probe_s
         if reason != self._trouble:
             self._trouble = reason
