@@ -265,7 +265,7 @@ def test_a_wrong_secret_ends_the_call_with_a_sentence_that_helps(service: Servic
         (["--uri", "URI", "--wav", "none.wav"], "none.wav: cannot be read: No such file"),
         (["--uri", "URI", "--wav", "latin"], "latin: not a WAV file"),
         (["--uri", "URI", "--scenario", "none.toml"], "none.toml: cannot be read"),
-        (["--uri", "URI", "--scenario", "ldm.toml"], "edge 'ldm' cannot be monitored"),
+        (["--uri", "URI", "--scenario", "ldm.toml"], "ldm.toml: [call]: edge: calls on edge"),
         (["--uri", "URI", "--tone", 1, "--trace", "none/t"], "none/t: cannot be written"),
         (["--uri", "URI", "--tone", 1, "--ca-file", "none"], "none cannot be read"),
         (["--endpoints", "none.toml", "--tone", 1], "none.toml: cannot be read"),

@@ -92,6 +92,11 @@ def _number(ctx: click.Context, param: click.Parameter, text: str | None) -> Dec
 @click.option(
     "--custom-config", metavar="JSON|@FILE", help="JSON object that --uri endpoints are passed."
 )
+@click.option(
+    "--reconnect",
+    is_flag=True,
+    help="Follow a --uri endpoint that asks to be moved or is lost into another session.",
+)
 @click.option("--organization-id", type=click.UUID, help="Default: a random one.")
 @click.option("--conversation-id", type=click.UUID, help="Default: a random one.")
 @click.option(
@@ -143,6 +148,7 @@ def call(
     channel: Literal["both", "external", "internal"],
     language: str | None,
     custom_config: str | None,
+    reconnect: bool,
     organization_id: uuid.UUID | None,
     conversation_id: uuid.UUID | None,
     speed: Decimal,
@@ -171,6 +177,7 @@ def call(
             client_secret=client_secret,
             channel=channel,
             custom_config=custom_config,
+            reconnections=reconnect,
             allow_ws=allow_ws,
         )
     else:
@@ -219,6 +226,7 @@ def _endpoints(
     client_secret: str | None,
     channel: Literal["both", "external", "internal"],
     custom_config: str | None,
+    reconnections: bool,
     allow_ws: bool,
 ) -> tuple[EndpointConfig, ...]:
     from openaudiohook.auth import decode_secret, validate_api_key
@@ -246,6 +254,8 @@ def _endpoints(
             client_secret=decode_secret(client_secret or ""),
             channel=channel,
             custom_config=custom,
+            reconnections=reconnections,
+            allow_clear_text=allow_ws,
         )
         for number, uri in enumerate(uris, 1)
     )
@@ -253,7 +263,7 @@ def _endpoints(
 
 def _refuse_beside_file(ctx: click.Context) -> None:
     """With a file of endpoints, what would be theirs cannot be given beside it."""
-    for name in ("uris", "api_key", "client_secret", "channel", "custom_config"):
+    for name in ("uris", "api_key", "client_secret", "channel", "custom_config", "reconnect"):
         if ctx.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
             option = "--uri" if name == "uris" else f"--{name.replace('_', '-')}"
             raise click.UsageError(f"with --endpoints, {option} is written in the file")
@@ -282,7 +292,10 @@ def _scenario(
             raise click.UsageError(f"--language {language}: a BCP 47 tag like en-US") from None
     if scenario_file is not None:
         scenario = load_scenario(scenario_file)
-        require_eligible(scenario.edge)
+        try:
+            require_eligible(scenario.edge)
+        except ConfigurationError as error:
+            raise ConfigurationError(f"{scenario_file}: [call]: edge: {error}") from None
         return msgspec.structs.replace(scenario, language=language or scenario.language)
     if tone is not None:
         samples = tone * _RATE
