@@ -36,6 +36,39 @@ async def test_tiny_frames_arrive_whole_and_in_order() -> None:
         assert bytes(heard.audio) == audio
 
 
+async def test_frames_that_come_alone_arrive_whole_whatever_their_length() -> None:
+    # Twice: once read from an empty buffer, once from one that grew.
+    sizes = [2, 124, 126, 128, 254, 256, 1600, 65_278, 65_534, 65_536] * 2
+    sent = bytearray()
+    async with serving() as service, await Raw.upgraded(service.port, after=frame(1, OPEN)) as raw:
+        await raw.frame()
+        heard = await service.one()
+        for number, size in enumerate(sizes):
+            audio = random.Random(number).randbytes(size)
+            sent += audio
+            raw.send(frame(2, audio))
+            await until(lambda: len(heard.audio) == len(sent))
+        assert bytes(heard.audio) == sent
+
+
+async def test_a_frame_that_comes_in_two_reads_is_not_taken_for_two() -> None:
+    audio = random.Random(4).randbytes(1600)
+    whole = frame(2, audio)
+    async with serving() as service, await Raw.upgraded(service.port, after=frame(1, OPEN)) as raw:
+        await raw.frame()
+        heard = await service.one()
+        # The second part begins as if it were a whole frame itself.
+        looks_whole = frame(2, bytes(200))
+        for part in (1, 3, 7, 9, len(whole) - len(looks_whole)):
+            data = whole[: len(whole) - len(looks_whole)] + looks_whole
+            raw.send(data[:part])
+            await until(lambda: raw.writer.transport.get_write_buffer_size() == 0)
+            before = len(heard.audio)
+            raw.send(data[part:])
+            await until(lambda: len(heard.audio) > before)  # noqa: B023 - awaited right here
+            assert len(heard.audio) == before + len(audio)
+
+
 async def test_tiny_frames_beside_large_and_oversize_ones_arrive_in_order() -> None:
     audio, frames = tiny(2)
     large = bytes(60_000)
