@@ -47,7 +47,7 @@ async def test_frames_that_come_alone_arrive_whole_whatever_their_length() -> No
             audio = random.Random(number).randbytes(size)
             sent += audio
             raw.send(frame(2, audio))
-            await until(lambda: len(heard.audio) == len(sent))
+            await until(lambda: len(heard.audio) == len(sent))  # noqa: B023 - awaited right here
         assert bytes(heard.audio) == sent
 
 
