@@ -14,6 +14,9 @@ import psutil
 import pytest
 from tests.robustness.world import Call, Calls, descriptors_of, percentile, serving, settled
 
+from openaudiohook.service.config import ServiceConfig
+from openaudiohook.service.service import Service
+
 CHURN_S = float(
     os.environ.get("OPENAUDIOHOOK_CHURN_S", "300" if os.environ.get("CI") == "true" else "30")
 )
@@ -95,3 +98,15 @@ class Standing:
 
 def complaints(calls: list[Call]) -> list[object]:
     return [each for call in calls for each in call.complaints()]
+
+
+async def test_tasks_go_with_their_calls(tmp_path: Path) -> None:
+    config = ServiceConfig(no_auth=True, port=0, recordings=str(tmp_path))
+    async with Service(config) as service, Calls() as calls:
+        before = asyncio.all_tasks()
+        for _ in range(10):
+            opened = await calls.open(service.uri, 20)
+            await calls.talk(0.2)
+            await calls.close(opened)
+        await settled(lambda: service.sessions == 0)
+        await settled(lambda: not asyncio.all_tasks() - before)

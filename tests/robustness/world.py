@@ -95,15 +95,16 @@ class Serving:
 
 
 @asynccontextmanager
-async def serving(
-    directory: Path, *options: str, prefix: tuple[str, ...] = ()
-) -> AsyncIterator[Serving]:
-    """Run a service, once it says that it listens; whatever happens, it is gone afterwards."""
+async def serving(directory: Path, *options: str, auth: bool = False) -> AsyncIterator[Serving]:
+    """Run a service, once it says that it listens; whatever happens, it is gone afterwards.
+
+    It says so in one line on stdout, and says nothing else there.
+    """
     recordings = directory / "recordings"
     log = directory / f"{uuid.uuid4()}.log"
     with log.open("wb") as stderr:
         process = await asyncio.create_subprocess_exec(
-            *prefix, sys.executable, "-m", "openaudiohook", "serve", "--no-auth",
+            sys.executable, "-m", "openaudiohook", "serve", *(() if auth else ("--no-auth",)),
             "--admin", "127.0.0.1:0", "--port", "0", "--recordings", str(recordings), *options,
             stdout=asyncio.subprocess.PIPE, stderr=stderr,
         )  # fmt: skip
@@ -112,7 +113,6 @@ async def serving(
         line = (await asyncio.wait_for(process.stdout.readline(), 30)).decode()
         assert line.startswith("listening on "), log.read_text(encoding="utf-8")
         yield Serving(process, line.split()[-1], recordings, log)
-        # One line, and no other, whatever happened meanwhile.
     finally:
         if process.returncode is None:
             process.kill()

@@ -64,6 +64,8 @@ _log = get_logger(__name__)
 
 # A worker that lived this long died of something else than its start.
 _SETTLED_S: Final = 10.0
+# Early deaths in a row before its place is left empty for a while, longer each time.
+_FORGIVEN_DEATHS: Final = 2
 _MAX_DELAY_S: Final = 5.0
 _LAST_WORDS_S: Final = 1.0
 _WORKERS: Final = "workers"
@@ -312,7 +314,7 @@ class Supervisor:
             shared.board.set(index, 0)
             shared.metrics.workers_lost.inc()
             early_deaths = 0 if monotonic() - began > _SETTLED_S else early_deaths + 1
-            if early_deaths > 1:
+            if early_deaths > _FORGIVEN_DEATHS:
                 delay_s = min(0.1 * 2**early_deaths, _MAX_DELAY_S)
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._is_leaving.wait(), delay_s)
