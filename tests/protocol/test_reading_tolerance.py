@@ -126,6 +126,15 @@ def test_an_open_that_offers_nothing_is_for_the_application_to_judge() -> None:
     assert client.accept(media=None)[0]["parameters"]["media"] == []
 
 
+def test_offers_of_which_none_is_known_are_not_taken_for_no_offers() -> None:
+    client = HandClient()
+    (answer,) = client.open(
+        media=[media("external", media_format="OPUS"), STEREO | {"rate": 16000}]
+    )
+    assert (answer["type"], answer["parameters"]["reason"]) == ("disconnect", "error")
+    assert "none of the offered media" in answer["parameters"]["info"]
+
+
 @pytest.mark.parametrize("form", [bytes, bytearray, memoryview])
 def test_audio_is_taken_from_any_buffer_and_copied(form: type) -> None:
     client = server_in(ServerState.ACTIVE)

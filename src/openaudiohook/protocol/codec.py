@@ -201,10 +201,13 @@ def _open_without_unknown_media(
     """Read `open` again without the offers this version does not know.
 
     A platform that begins to offer another format must not break a server that only
-    wants one it knows.
+    wants one it knows. Where none is left, there is nothing to select (section 9.5).
     """
     fields = msgspec.json.decode(raw)
-    fields["media"] = [offer for offer in fields["media"] if _is_known_media(offer)]
+    offers = fields["media"]
+    fields["media"] = [offer for offer in offers if _is_known_media(offer)]
+    if offers and not fields["media"]:
+        raise msgspec.ValidationError("none of the offered media is known: PCMU or L16 at 8000")
     return decoder.decode(_ENCODER.encode(fields))
 
 
