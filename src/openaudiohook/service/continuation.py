@@ -8,6 +8,7 @@ restart), the whole offer is taken: twice is better than never.
 
 from __future__ import annotations
 
+import hashlib
 from typing import Final
 
 import msgspec
@@ -16,8 +17,8 @@ from openaudiohook.protocol import MediaParameter, OpenParameters, ServerSession
 
 __all__ = ["KEEP_NS", "MAX_ENDED", "Continuations"]
 
-KEEP_NS: Final = 5 * 60 * 1_000_000_000
-"""How long an ended session's position is known: longer than a client keeps history."""
+KEEP_NS: Final = 2 * 60 * 1_000_000_000
+"""How long an ended session's position is known: longer than a client keeps history and tries."""
 
 MAX_ENDED: Final = 10_000
 """Ended sessions whose position is known; the oldest are forgotten first."""
@@ -26,7 +27,7 @@ MAX_ENDED: Final = 10_000
 class _Earlier(msgspec.Struct, frozen=True):
     """Where an ended session's stream stood. `whose` must be the same to go on from there."""
 
-    whose: tuple[str, ...]
+    whose: bytes
     media: MediaParameter | None
     position: int
     forget_at_ns: int
@@ -36,17 +37,17 @@ class Continuations:
     """The positions of sessions, running and lately ended."""
 
     def __init__(self) -> None:
-        self._running: dict[str, tuple[tuple[str, ...], ServerSession]] = {}
-        self._ended: dict[str, _Earlier] = {}
+        self._running: dict[bytes, tuple[bytes, ServerSession]] = {}
+        self._ended: dict[bytes, _Earlier] = {}
 
     def begin(self, session: ServerSession, parameters: OpenParameters) -> None:
         """Note a session that was accepted."""
-        self._running[session.session_id.lower()] = (_whose(parameters), session)
+        self._running[_key(session.session_id)] = (_whose(parameters), session)
 
     def end(self, session: ServerSession, now_ns: int) -> None:
         """Note that a session is over, and where its stream stood."""
-        key = session.session_id.lower()
-        whose, running = self._running.get(key, ((), None))
+        key = _key(session.session_id)
+        whose, running = self._running.get(key, (b"", None))
         if running is not session:
             return  # never accepted, or its id came again meanwhile
         del self._running[key]
@@ -75,7 +76,7 @@ class Continuations:
         whose = _whose(parameters)
         positions = [position]
         for earlier in parameters.continued_sessions:
-            key = earlier.id.lower()
+            key = _key(earlier.id)
             if (running := self._running.get(key)) is not None:
                 stood = (running[0], running[1].media, running[1].position)
             elif (ended := self._ended.get(key)) is not None:
@@ -97,9 +98,11 @@ class Continuations:
             del ended[oldest]
 
 
-def _whose(parameters: OpenParameters) -> tuple[str, ...]:
-    return (
-        parameters.organization_id.lower(),
-        parameters.conversation_id.lower(),
-        parameters.participant.id.lower(),
-    )
+def _key(session_id: str) -> bytes:
+    """A session id in the least room: thousands are kept."""
+    return bytes.fromhex(session_id.replace("-", ""))
+
+
+def _whose(parameters: OpenParameters) -> bytes:
+    ids = (parameters.organization_id, parameters.conversation_id, parameters.participant.id)
+    return hashlib.blake2b("".join(ids).lower().encode(), digest_size=16).digest()
