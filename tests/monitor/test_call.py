@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from openaudiohook.audio.channels import interleave
 from openaudiohook.exceptions import ConfigurationError, LocalProtocolError, MediaError
 from openaudiohook.fanout.engine import Fanout
 from openaudiohook.fanout.pauses import PauseInterval
@@ -64,6 +65,11 @@ class Bytes:
         start = self._position
         self._position += samples
         return tuple(channel[start : start + samples] for channel in self._audio)
+
+    def read_stereo(self, samples: int) -> bytes | None:
+        if self.channels == 1 or self.samples - self._position < samples:
+            return None
+        return interleave(*self.read(samples))
 
     def close(self) -> None:
         self.is_closed = True

@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from openaudiohook.audio import tone, ulaw
+from openaudiohook.audio.channels import interleave
 from openaudiohook.exceptions import MediaError
-from openaudiohook.monitor.sources import Source
+from openaudiohook.monitor.sources import Source, SourceSpec
 from openaudiohook.monitor.sources.tone import EXTERNAL_HZ, INTERNAL_HZ, Tone
 from openaudiohook.monitor.sources.wav import WavFile
 
@@ -54,6 +55,40 @@ def test_stereo_is_split_external_first(make_wav: Callable) -> None:
     assert source.channels == 2
     assert drained(source, 33) == [bytes(range(0, 200, 2)), bytes(range(1, 200, 2))]
     source.close()
+
+
+@pytest.mark.parametrize("kind", ["tone", "mu-law", "PCM"])
+@pytest.mark.parametrize("blocks", [[800], [1, 799, 33], [5_000, 800], [20_000]])
+def test_both_channels_at_once_are_the_same_audio_by_turns(
+    make_wav: Callable, kind: str, blocks: list[int]
+) -> None:
+    spec: SourceSpec = Tone(samples=9_001)
+    if kind == "mu-law":
+        spec = WavFile(path=make_wav("a.wav", noise(9_001).tobytes(), channels=2))
+    elif kind == "PCM":
+        spec = WavFile(path=make_wav("a.wav", noise(9_001, 2).tobytes(), channels=2, tag=PCM))
+    apart, together = spec.open(), spec.open()
+    left = 9_001
+    for number in range(40):
+        block = blocks[number % len(blocks)]
+        expected = interleave(*apart.read(block))
+        stereo = together.read_stereo(block)
+        assert (stereo is None) is (block > left)
+        if stereo is None:  # nothing was read: the rest is still there
+            stereo = interleave(*together.read(block))
+        assert stereo == expected
+        left -= len(stereo) // 2
+    assert (left == 0) is (sum(blocks) * 40 >= 9_001 * len(blocks))
+    apart.close()
+    together.close()
+
+
+def test_one_channel_is_never_both(make_wav: Callable) -> None:
+    for spec in (Tone(samples=800, channels=1), WavFile(path=make_wav("a.wav", bytes(800)))):
+        source = spec.open()
+        assert source.read_stereo(80) is None
+        assert len(source.read(800)[0]) == 800
+        source.close()
 
 
 def test_pcm_is_encoded(make_wav: Callable) -> None:

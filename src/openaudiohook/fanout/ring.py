@@ -143,7 +143,12 @@ class Ring:
         """
         if len(stereo) % 2:
             raise MediaError(f"{len(stereo)} bytes are no whole number of stereo samples")
-        self._put(memoryview(stereo))
+        at = 2 * (self.head % self.capacity)
+        if at + len(stereo) <= 2 * self.capacity:
+            self._view[at : at + len(stereo)] = stereo
+            self.head += len(stereo) // 2
+        else:
+            self._put(memoryview(stereo))
 
     def skip(self, samples: int) -> None:
         """Let time pass without audio; what lay in its place is overwritten with silence."""

@@ -92,6 +92,7 @@ class Call:
         self._secure = SecurePause()
         self._client: set[str] = set()
         self._tracks: dict[Channel, _Track] = {}
+        self._both: Source | None = None  # what plays on both channels, if one source does
         self._is_held = False
         self._music_spec: SourceSpec | None = None
         self._music: Source | None = None
@@ -271,22 +272,32 @@ class Call:
 
     def _play(self, samples: int, now_ns: int) -> None:
         """Play that many samples, or fewer where the call ends with what plays."""
-        external, internal = self._read(samples)
-        if self._next_step == len(self._steps):
-            samples = max(len(external), len(internal))
-        if not samples:
-            return
-        if self._is_held:
-            internal = self._held(samples)
+        stereo = self._read_stereo(samples)
+        if stereo is None:
+            external, internal = self._read(samples)
+            if self._next_step == len(self._steps):
+                samples = max(len(external), len(internal))
+            if not samples:
+                return
+            if self._is_held:
+                internal = self._held(samples)
+            stereo = channels.interleave(_padded(external, samples), _padded(internal, samples))
         self.position += samples
         if self.fanout is None:
             return
         if self.fanout.is_paused:
             self.fanout.skip(samples)
-            return
-        self.fanout.write(
-            channels.interleave(_padded(external, samples), _padded(internal, samples)), now_ns
-        )
+        else:
+            self.fanout.write(stereo, now_ns)
+
+    def _read_stereo(self, samples: int) -> bytes | None:
+        """Read where one source is all that plays, as is the rule, and does not end here."""
+        if self._both is None or self._is_held:
+            return None
+        try:
+            return self._both.read_stereo(samples)
+        except OSError:
+            return None  # that is dealt with where one channel after the other is read
 
     def _read(self, samples: int) -> tuple[bytes, bytes]:
         """Read what plays on each channel; what has ended plays no more."""
@@ -336,6 +347,8 @@ class Call:
         if source is not None:
             for side, each in enumerate(replaced[: source.channels]):
                 self._tracks[each] = _Track(source, side)
+            if len(replaced) == source.channels == 2:
+                self._both = source
 
     def _open(self, spec: SourceSpec) -> Source | None:
         """Open what is to be played now; the call goes on without it where that fails."""
@@ -349,6 +362,7 @@ class Call:
         return None
 
     def _stop(self, channel: Channel) -> None:
+        self._both = None
         track = self._tracks.pop(channel, None)
         if track is not None and all(
             other.source is not track.source for other in self._tracks.values()

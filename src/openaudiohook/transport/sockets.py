@@ -5,8 +5,6 @@ The kernel would otherwise take minutes of audio for a peer that has stopped rea
 
 from __future__ import annotations
 
-import array
-import contextlib
 import fcntl
 import ipaddress
 import socket
@@ -50,10 +48,10 @@ def bound_sending(
 
 def kernel_unsent_bytes(fileno: int) -> int:
     """Return what the kernel holds that the peer has not acknowledged; 0 where unknown."""
-    unsent = array.array("i", [0])
-    with contextlib.suppress(OSError):  # not every platform knows TIOCOUTQ on a socket
-        fcntl.ioctl(fileno, termios.TIOCOUTQ, unsent)
-    return unsent[0]
+    try:
+        return int.from_bytes(fcntl.ioctl(fileno, termios.TIOCOUTQ, bytes(4)), sys.byteorder)
+    except OSError:  # not every platform knows TIOCOUTQ on a socket
+        return 0
 
 
 def is_loopback(host: str) -> bool:

@@ -27,6 +27,12 @@ class Source(Protocol):
         As many as were asked for; fewer before the end, and none at it.
         """
 
+    def read_stereo(self, samples: int) -> bytes | None:
+        """Return the next samples of both channels by turns: one `read`, already interleaved.
+
+        None, with nothing read, where it has one channel only, or not as many samples left.
+        """
+
     def close(self) -> None:
         """Let go of what it holds; it may be repeated."""
 

@@ -67,7 +67,8 @@ class WavSource:
         self.channels = info.channels
         self.samples = info.samples * RATE // info.rate
         self._chunk = int(info.rate * _CHUNK_S)
-        self._waiting: list[bytes] = [b""] * self.channels
+        self._waiting = b""  # both channels by turns, where there are two
+        self._at = 0
         self._is_drained = False
 
     def read(self, samples: int) -> tuple[bytes, ...]:
@@ -76,27 +77,46 @@ class WavSource:
         Raises:
             OSError: the file cannot be read any more.
         """
-        while len(self._waiting[0]) < samples and not self._is_drained:
-            more = self._next_chunk()
-            self._waiting = [old + new for old, new in zip(self._waiting, more, strict=True)]
-        block = tuple(waiting[:samples] for waiting in self._waiting)
-        self._waiting = [waiting[samples:] for waiting in self._waiting]
-        return block
+        size = min(samples * self.channels, self._fill(samples))
+        block = self._take(size)
+        return (block,) if self.channels == 1 else channels.split(block)
+
+    def read_stereo(self, samples: int) -> bytes | None:
+        """Return the next samples of both channels by turns; None where there are not as many.
+
+        Raises:
+            OSError: the file cannot be read any more.
+        """
+        if self.channels != 2 or self._fill(samples) < 2 * samples:
+            return None
+        return self._take(2 * samples)
 
     def close(self) -> None:
         """Close the file."""
         self._file.close()
 
-    def _next_chunk(self) -> tuple[bytes, ...]:
+    def _fill(self, samples: int) -> int:
+        """Have so many samples waiting, or all there are; return how many bytes wait."""
+        size = samples * self.channels
+        while len(self._waiting) - self._at < size and not self._is_drained:
+            self._waiting = self._waiting[self._at :] + self._next_chunk()
+            self._at = 0
+        return len(self._waiting) - self._at
+
+    def _take(self, size: int) -> bytes:
+        block = self._waiting[self._at : self._at + size]
+        self._at += size
+        return block
+
+    def _next_chunk(self) -> bytes:
         if self._resampler is None:
             block = self._reader.read(self._chunk)
             self._is_drained = not block[0]
-            return block
+            return block[0] if self.channels == 1 else channels.interleave(*block)
         linear = self._reader.read_linear(self._chunk)
         self._is_drained = not len(linear)
         resampled = self._resampler.resample_chunk(linear, last=self._is_drained)
-        encoded = ulaw.encode(np.ascontiguousarray(resampled))
-        return (encoded,) if self.channels == 1 else channels.split(encoded)
+        return ulaw.encode(np.ascontiguousarray(resampled))
 
 
 def _resampler(info: WavInfo, name: str) -> Any:
