@@ -13,7 +13,7 @@ from openaudiohook.audio.wav_writer import WavWriter
 from openaudiohook.demo.checking import Receipt
 from openaudiohook.demo.report import Outcome, Role
 from openaudiohook.fanout.account import Account
-from openaudiohook.fanout.endpoint import EndpointReport, EndpointState
+from openaudiohook.fanout.endpoint import EndpointReport, EndpointState, SessionReport
 from openaudiohook.fanout.pauses import PauseInterval
 from openaudiohook.host.consumer import AudioFrame, Channel, MediaFormat, MediaParameter
 from openaudiohook.monitor.report import CallReport
@@ -88,6 +88,20 @@ def make_outcome(tmp_path: Path, write_wav: WriteWav) -> MakeOutcome:
         if discarded:
             receipt.discarded.append((0, discarded if told is None else told))
         receipt.latency.add(1.5)
+        account = Account(
+            length=LENGTH,
+            sent=len(sent) // 2,
+            discarded=discarded,
+            lost=lost,
+            paused_union=secure,
+            paused_secure=secure,
+            paused_client=0,
+            paused_server=0,
+            intervals=(PauseInterval(PauseCause.SECURE, "flow:x", *SECURE),),
+            opened_at=(2000 if is_late else 0) if opened_at is None else opened_at,
+            ended_at=LENGTH,
+            sent_sha256=hashlib.sha256(sent).hexdigest(),
+        )
         return Outcome(
             role=role,
             endpoint=EndpointReport(
@@ -101,19 +115,16 @@ def make_outcome(tmp_path: Path, write_wav: WriteWav) -> MakeOutcome:
                 open_ns=1,
                 rtt_ns=1,
                 media=STEREO,
-                account=Account(
-                    length=LENGTH,
-                    sent=len(sent) // 2,
-                    discarded=discarded,
-                    lost=lost,
-                    paused_union=secure,
-                    paused_secure=secure,
-                    paused_client=0,
-                    paused_server=0,
-                    intervals=(PauseInterval(PauseCause.SECURE, "flow:x", *SECURE),),
-                    opened_at=(2000 if is_late else 0) if opened_at is None else opened_at,
-                    ended_at=LENGTH,
-                    sent_sha256=hashlib.sha256(sent).hexdigest(),
+                account=account,
+                sessions=(
+                    SessionReport(
+                        session_id="7c1d3f7e-4f0b-4c55-9a38-0b6f5c1f9a11",
+                        start=0,
+                        end=LENGTH,
+                        error=error,
+                        lost_at=None,
+                        account=account,
+                    ),
                 ),
             ),
             receipt=receipt,
@@ -142,7 +153,6 @@ def call_report() -> Callable[[list[Outcome]], CallReport]:
             monitored_from=800,
             secure_spans=(SecureSpan(*SECURE),),
             endpoints=tuple(outcome.endpoint for outcome in outcomes),
-            lost_at={},
         )
 
     return report

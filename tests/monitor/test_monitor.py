@@ -196,7 +196,8 @@ async def test_five_endpoints_get_identical_audio_whatever_the_others_do() -> No
     assert by_name["dies"].state == "failed"
     dead = by_name["dies"]
     assert dead.account.lost > 0
-    lost_at = report.lost_at[dead.session_id]
+    lost_at = dead.sessions[0].lost_at
+    assert lost_at is not None
     assert dead.account.ended_at is not None
     assert dead.account.opened_at is not None
     assert dead.account.ended_at <= lost_at < 160_000

@@ -300,7 +300,10 @@ class Cursor:
             session.position != start
             or layout is None
             or self._index != len(ring.records)
-            or end - self._checked >= call.throttle_in_samples  # time to ask the kernel
+        ):
+            return False
+        if ring.head - self._checked >= call.throttle_in_samples and (
+            self._backlog(outlet) >= call.throttle_in_samples
         ):
             return False
         payload = ring.read(start, call.frame_samples, layout)

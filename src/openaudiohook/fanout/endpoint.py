@@ -1,39 +1,42 @@
 """The life of one endpoint on one call: dial, sign, open, stream, close; and its report.
 
-Until `opened` a failure that may pass is retried; from then on the first failure is the last one
-(protocol section 14.1). Whatever the endpoint does ends up in its report, never as an exception.
+Until `opened` a failure that may pass is retried; from then on it is final, unless another session
+may follow (protocol section 14). What is to be done is decided by `succession`; here it is waited
+for. Whatever the endpoint does ends up in its report, never as an exception.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import enum
 import random
 import secrets
 import ssl as tls
 import time
+import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
-from urllib.parse import urlsplit
 
 from openaudiohook.auth.signing import encode_nonce, upgrade_headers
 from openaudiohook.exceptions import AudioHookError, EndpointError, HandshakeError
 from openaudiohook.fanout.account import Account
+from openaudiohook.fanout.cursor import Cursor
 from openaudiohook.fanout.engine import Fanout
+from openaudiohook.fanout.failures import Failure, refused
+from openaudiohook.fanout.succession import Leg, RetryPolicy, SessionReport, Succession
 from openaudiohook.protocol.client import ClientSession, ClientTimers
 from openaudiohook.protocol.events import (
-    DisconnectRequested,
-    PeerViolated,
+    EntitiesReceived,
     PongReceived,
-    SessionEnded,
     SessionEvent,
     SessionOpened,
 )
 from openaudiohook.protocol.media import MediaParameter, offer_for
 from openaudiohook.protocol.messages import OpenParameters, Participant
 from openaudiohook.protocol.trace import Trace
-from openaudiohook.protocol.types import ClientState, CloseReason, DisconnectReason, ErrorCode
+from openaudiohook.protocol.types import ClientState
 from openaudiohook.transport.connect import connect
 from openaudiohook.transport.driver import Driver
 
@@ -44,6 +47,7 @@ __all__ = [
     "EndpointReport",
     "EndpointState",
     "RetryPolicy",
+    "SessionReport",
 ]
 
 _RETRY_HEADER: Final = "Audiohook-Retry-Attempt"
@@ -56,6 +60,7 @@ class EndpointState(enum.StrEnum):
     OPENING = "opening"
     STREAMING = "streaming"
     RETRYING = "retrying"
+    RECONNECTING = "reconnecting"
     COMPLETED = "completed"
     FAILED = "failed"
 
@@ -73,6 +78,8 @@ class EndpointConfig:
         custom_config: passed on in `open` as it is; at most 60,000 bytes.
         asks_languages: whether it is asked to list its languages in `opened`.
         allow_clear_text: let `ws://` leave this machine, audio and all.
+        reconnections: whether a session that had opened may be followed by another one, when the
+            service asks for it or the session is lost (protocol section 14.2).
     """
 
     name: str
@@ -83,6 +90,7 @@ class EndpointConfig:
     custom_config: dict[str, Any] | None = field(default=None, repr=False)
     asks_languages: bool = False
     allow_clear_text: bool = False
+    reconnections: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,42 +111,22 @@ class CallDetails:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RetryPolicy:
-    """How often, and how soon, a session that did not open is tried again.
-
-    Attributes:
-        retries: how many attempts follow the first.
-        base_s: the pause before the first retry; each one is twice as long as the one before.
-        cap_s: the longest pause.
-        connect_s: how long one attempt may take to connect and upgrade.
-    """
-
-    retries: int = 5
-    base_s: float = 0.5
-    cap_s: float = 8.0
-    connect_s: float = 5.0
-
-    def delay_s(self, retry: int, jitter: float) -> float:
-        """Return the pause before a retry, counted from 0, with a jitter from 0 to 1."""
-        return min(self.cap_s, self.base_s * (1 << retry) * (0.8 + 0.4 * jitter))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class EndpointReport:
     """How it went with one endpoint.
 
     Attributes:
         name: the endpoint's name.
         uri: where it listens.
-        session_id: the AudioHook session; the same in every attempt.
+        session_id: the latest AudioHook session; the same in every attempt to open it.
         state: `completed` where the session was closed in good order, else `failed`.
         error: what went wrong and what may help; None where nothing did.
         http_status: of the refused upgrade, where there was one.
         attempts: how often it was dialled.
-        open_ns: from the first dial to `opened`; None where it never came.
+        open_ns: from the first dial to the first `opened`; None where it never came.
         rtt_ns: the latest round trip of a ping.
         media: what the endpoint selected.
         account: what became of every sample, exact once the call is over.
+        sessions: what each session that opened did of it.
     """
 
     name: str
@@ -152,15 +140,7 @@ class EndpointReport:
     rtt_ns: int | None
     media: MediaParameter | None
     account: Account
-
-
-@dataclass(frozen=True, slots=True)
-class _Failure:
-    """Why an attempt, or the session, failed."""
-
-    error: str
-    is_retryable: bool = False
-    http_status: int | None = None
+    sessions: tuple[SessionReport, ...] = ()
 
 
 class Endpoint:
@@ -170,21 +150,21 @@ class Endpoint:
         config: the service.
         call: the call's timeline; the endpoint attaches itself.
         details: what `open` tells.
-        session_id: a fresh UUID.
+        session_id: a fresh UUID, of the first session.
         correlation_id: a UUID for the logs of both sides.
         retry: when to try again.
         timers: how long the session waits.
         ssl: the TLS settings for `wss://`; None for the system's.
-        trace: where to note the session's messages.
+        new_id: makes the UUIDs of sessions that follow the first.
+        new_trace: makes what notes the messages of the session with that id.
         on_state: told of every change of `state`.
-        on_event: told of everything the session reports, after the endpoint itself.
+        on_event: told of everything a session reports, after the endpoint itself.
         now_ns: the monotonic clock.
         utc_ns: the wall clock, for signatures.
         new_nonce: makes the nonce of a signature; never the same one twice.
         jitter: makes a number from 0 to 1.
 
     Attributes:
-        cursor: the endpoint's place in the call.
         state: where it is in its life.
         attempts: how often it was dialled.
     """
@@ -200,7 +180,8 @@ class Endpoint:
         retry: RetryPolicy | None = None,
         timers: ClientTimers | None = None,
         ssl: tls.SSLContext | None = None,
-        trace: Trace | None = None,
+        new_id: Callable[[], str] = lambda: str(uuid.uuid4()),
+        new_trace: Callable[[str], Trace] | None = None,
         on_state: Callable[[Endpoint, EndpointState], None] | None = None,
         on_event: Callable[[Endpoint, SessionEvent], None] | None = None,
         now_ns: Callable[[], int] = time.monotonic_ns,
@@ -209,29 +190,54 @@ class Endpoint:
         jitter: Callable[[], float] = random.random,
     ) -> None:
         self.config = config
-        self.cursor = call.attach()
         self.state = EndpointState.CONNECTING
         self.attempts = 0
-        self.session_id = session_id
         self._details = details
         self._correlation_id = correlation_id
         self._retry = retry or RetryPolicy()
         self._timers = timers
         self._ssl = ssl
-        self._trace = trace
+        self._new_trace = new_trace
+        self._trace: Trace | None = None
         self._on_state = on_state
         self._on_event = on_event
         self._now_ns = now_ns
         self._utc_ns = utc_ns
         self._new_nonce = new_nonce
-        self._jitter = jitter
-        self._session: ClientSession | None = None
-        self._driver: Driver | None = None
-        self._is_stopped = asyncio.Event()
+        self._succession = Succession(
+            call,
+            session_id=session_id,
+            new_id=new_id,
+            retry=self._retry,
+            jitter=jitter,
+            now_ns=now_ns(),
+            reconnections=config.reconnections,
+            language=details.language,
+        )
+        self._drivers: list[Driver] = []
+        self._dialled: Driver | None = None  # until its session has opened, or has not
+        self._has_changed = asyncio.Event()
+        self._mistake: Exception | None = None
+        self._is_stopped = False
         self._dialled_ns = 0
         self._opened_ns: int | None = None
         self._rtt_ns: int | None = None
-        self._failure: _Failure | None = None
+        self._media: MediaParameter | None = None
+
+    @property
+    def cursor(self) -> Cursor:
+        """The endpoint's place in the call, in the latest session that opened."""
+        return self._succession.cursor
+
+    @property
+    def session_id(self) -> str:
+        """The latest session's id."""
+        return self._succession.session_id
+
+    @property
+    def account(self) -> Account:
+        """The account of all sessions so far."""
+        return self._succession.account
 
     async def run(self) -> EndpointReport:
         """See the endpoint through the call, and report.
@@ -239,37 +245,34 @@ class Endpoint:
         Where the endpoint fails for good before the call is over, the account in the report
         goes only as far as the call then went: ask `report()` again after the hang-up.
         """
+        succession = self._succession
         self._dialled_ns = self._now_ns()
         try:
-            while True:
-                self._failure = await self._attempt()
-                failure = self._failure
-                if failure is None or self._opened_ns is not None or not failure.is_retryable:
-                    break
-                if self._is_stopped.is_set() or self.attempts > self._retry.retries:
-                    break
-                self._enter(EndpointState.RETRYING)
-                await self._pause(self._retry.delay_s(self.attempts - 1, self._jitter()))
-                if self._is_stopped.is_set():
-                    break
+            while not succession.is_over:
+                if await self._is_time_to_dial():
+                    await self._dial()
+            for driver in self._drivers:  # the last ones may still be closing
+                await asyncio.shield(driver.ended)
         finally:
             self.cursor.end()
-            if self._driver is not None and not self._driver.ended.done():
-                self._driver.abort()
-        self._enter(EndpointState.FAILED if self._failure else EndpointState.COMPLETED)
+            for driver in self._drivers:
+                if not driver.ended.done():
+                    driver.abort()
+        self._enter(EndpointState.FAILED if succession.failure else EndpointState.COMPLETED)
         return self.report()
 
     def stop(self) -> None:
         """Try no more: an endpoint that has not opened yet gives up. A stream goes on."""
-        self._is_stopped.set()
-        driver = self._driver
-        if self._opened_ns is None and driver is not None:
-            driver.abort()
+        self._is_stopped = True
+        self._succession.stop(self._now_ns())
+        if self._dialled is not None:
+            self._dialled.abort()
+        self._has_changed.set()
 
     def report(self) -> EndpointReport:
         """Report how it went so far."""
-        failure = self._failure
-        session = self._session
+        succession = self._succession
+        failure = succession.failure
         return EndpointReport(
             name=self.config.name,
             uri=self.config.uri,
@@ -280,165 +283,149 @@ class Endpoint:
             attempts=self.attempts,
             open_ns=None if self._opened_ns is None else self._opened_ns - self._dialled_ns,
             rtt_ns=self._rtt_ns,
-            media=None if session is None else session.media,
-            account=self.cursor.account,
+            media=self._media,
+            account=succession.account,
+            sessions=succession.reports(),
         )
 
     # One attempt ------------------------------------------------------------------------
 
-    async def _attempt(self) -> _Failure | None:
-        """Dial, open and stream; return what went wrong."""
-        self._failure = None
-        self._enter(EndpointState.CONNECTING)
-        attempt, self.attempts = self.attempts, self.attempts + 1
-        now_ns = self._now_ns()
+    async def _is_time_to_dial(self) -> bool:
+        """Wait until it is, or until that has to be judged anew."""
+        at_ns = self._succession.dial_at_ns
+        delay_s = None if at_ns is None else (at_ns - self._now_ns()) / 1e9
+        if delay_s is not None and delay_s <= 0:
+            return True
+        self._show()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(delay_s):
+                await self._change()
+        return False
+
+    async def _change(self) -> None:
+        await self._has_changed.wait()
+        self._has_changed.clear()
+        if self._mistake is not None:
+            raise self._mistake
+
+    async def _dial(self) -> None:
+        """Dial and open; return when the session has opened, or has not."""
+        leg = self._succession.dial()
+        self.attempts += 1
+        self._show(EndpointState.CONNECTING)
+        if self._new_trace is not None and leg.attempt == 0:
+            self._trace = self._new_trace(leg.session_id)
         session = ClientSession(
-            session_id=self.session_id, now_ns=now_ns, timers=self._timers, trace=self._trace
+            session_id=leg.session_id,
+            now_ns=self._now_ns(),
+            timers=self._timers,
+            trace=self._trace,
         )
+        leg.session = session
         try:
             driver = await connect(
                 self.config.uri,
                 session=session,
-                on_event=self._heard,
-                headers=self._headers(attempt),
+                on_event=lambda event: self._heard(leg, event),
+                headers=self._headers(leg),
                 ssl=self._ssl,
                 timeout_s=self._retry.connect_s,
                 allow_clear_text=self.config.allow_clear_text,
             )
-        except HandshakeError as error:
-            return _Failure(_refused(error, self.config), http_status=error.status)
-        except EndpointError as error:
-            return _Failure(str(error), is_retryable=error.retryable)
-        except AudioHookError as error:  # of our own making: a URI, a key that cannot be sent
-            return _Failure(str(error))
-        self._session, self._driver = session, driver
-        if self._is_stopped.is_set():
+        except AudioHookError as error:
+            if not leg.is_over:
+                self._succession.failed(leg, self._unconnected(error), self._now_ns())
+            return
+        self._drivers = [one for one in self._drivers if not one.ended.done()]
+        self._drivers.append(driver)
+        self._dialled = driver
+        if self._is_stopped:
             driver.abort()
         elif session.state is ClientState.PREPARING:  # else the server spoke first, and refused
-            self._enter(EndpointState.OPENING)
-            try:
-                session.open(self._open_parameters(), self._now_ns())
-            except AudioHookError as error:
-                self._failure = _Failure(str(error))
+            self._show(EndpointState.OPENING)
+            self._open(leg, session, driver)
+        while not (leg.is_open or leg.is_over):
+            if self._succession.is_over:
                 driver.abort()
-            driver.flush()
-        return self._judge(await asyncio.shield(driver.ended))
+            await self._change()
+        if leg.is_over:
+            await asyncio.shield(driver.ended)
+        self._dialled = None
 
-    def _headers(self, attempt: int) -> list[tuple[str, str]]:
+    def _open(self, leg: Leg, session: ClientSession, driver: Driver) -> None:
+        continued = self._succession.offer(leg, session, driver)
+        details = self._details
+        parameters = OpenParameters(
+            organization_id=details.organization_id,
+            conversation_id=details.conversation_id,
+            participant=details.participant,
+            media=offer_for(self.config.channel),
+            language=leg.language,
+            supported_languages=self.config.asks_languages,
+            custom_config=self.config.custom_config,
+            continued_sessions=continued,
+        )
+        try:
+            session.open(parameters, self._now_ns(), position=leg.start)
+        except AudioHookError as error:
+            leg.failure = Failure(str(error))
+            driver.abort()
+        driver.flush()
+
+    def _unconnected(self, error: AudioHookError) -> Failure:
+        if isinstance(error, HandshakeError):
+            return refused(error, uri=self.config.uri)
+        # What is neither is of our own making: a URI, a key that cannot be sent.
+        return Failure(str(error), may_pass=isinstance(error, EndpointError) and error.retryable)
+
+    def _headers(self, leg: Leg) -> list[tuple[str, str]]:
         headers = upgrade_headers(
             self.config.uri,
             api_key=self.config.api_key,
             secret=self.config.client_secret,
             organization_id=self._details.organization_id,
-            session_id=self.session_id,
+            session_id=leg.session_id,
             correlation_id=self._correlation_id,
             nonce=self._new_nonce(),
             created=self._utc_ns() // 1_000_000_000,
         )
-        return [*headers, (_RETRY_HEADER, str(attempt))]
+        return [*headers, (_RETRY_HEADER, str(leg.attempt))]
 
-    def _open_parameters(self) -> OpenParameters:
-        return OpenParameters(
-            organization_id=self._details.organization_id,
-            conversation_id=self._details.conversation_id,
-            participant=self._details.participant,
-            media=offer_for(self.config.channel),
-            language=self._details.language,
-            supported_languages=self.config.asks_languages,
-            custom_config=self.config.custom_config,
-        )
-
-    def _heard(self, event: SessionEvent) -> None:
+    def _heard(self, leg: Leg, event: SessionEvent) -> None:
+        now_ns = self._now_ns()
+        try:
+            self._succession.hear(leg, event, now_ns)
+        except Exception as error:  # a mistake of ours, and not the listener's: run() raises it
+            self._mistake = error
+            self._has_changed.set()
+            raise
         match event:
-            case SessionOpened():
-                self._opened(event)
+            case SessionOpened(media=media):
+                self._media = media
+                if self._opened_ns is None:
+                    self._opened_ns = now_ns
             case PongReceived(rtt_ns=rtt_ns):
                 self._rtt_ns = rtt_ns
-            case DisconnectRequested(reason=reason):
-                self._failure = self._failure or _disconnected(reason, self._opened_ns is not None)
-            case PeerViolated(code=code, problem=problem, is_fatal=True):
-                self._failure = self._failure or _violated(code, problem)
-            case SessionEnded() if self._opened_ns is not None:  # else it may be retried
-                self.cursor.end()
+        if not isinstance(event, PongReceived | EntitiesReceived):  # these change nothing
+            self._show()
+            self._has_changed.set()
         if self._on_event is not None:
             self._on_event(self, event)
 
-    def _opened(self, event: SessionOpened) -> None:
-        session, driver = self._session, self._driver
-        assert session is not None
-        assert driver is not None
-        self._opened_ns = self._now_ns()
-        self._enter(EndpointState.STREAMING)
-        self.cursor.open(session, driver, event, self._opened_ns)
-
-    def _judge(self, ended: SessionEnded) -> _Failure | None:
-        """Return what went wrong in a session that is over."""
-        if self.cursor.fault is not None:
-            return _Failure(f"internal error ({self.cursor.fault}); the session was ended")
-        if self._failure is not None:
-            return self._failure
-        if ended.is_clean and ended.reason is not CloseReason.ERROR:
-            return None
-        if ended.reason is CloseReason.ERROR:
-            return _Failure("internal error; the session was ended")
-        if self._opened_ns is None:
-            if self._is_stopped.is_set():
-                return _Failure("the call was over before the endpoint had opened")
-            return _Failure("the connection was lost before `opened`", is_retryable=True)
-        return _Failure("the connection was lost; what the call held from there on is lost too")
-
-    async def _pause(self, delay_s: float) -> None:
-        try:
-            async with asyncio.timeout(delay_s):
-                await self._is_stopped.wait()
-        except TimeoutError:
-            pass
+    def _show(self, state: EndpointState | None = None) -> None:
+        """Tell the state: that of the stream where there is one, else that of the attempt."""
+        succession = self._succession
+        if succession.is_streaming:
+            state = EndpointState.STREAMING
+        elif succession.legs:
+            state = EndpointState.RECONNECTING
+        elif succession.dial_at_ns is not None and self.attempts:
+            state = state or EndpointState.RETRYING
+        if state is not None and not succession.is_over:
+            self._enter(state)
 
     def _enter(self, state: EndpointState) -> None:
-        self.state = state
-        if self._on_state is not None:
-            self._on_state(self, state)
-
-
-_ADVICE: Final = {
-    400: "it misses an AudioHook header, or takes ours for malformed",
-    401: "check the API key and the client secret (Base64, decoded before it signs), and that "
-    "the clocks of both sides agree",
-    403: "the address or the key is not allowed there",
-    404: "check the path of the URI",
-    429: "it is asked too often; try later",
-    503: "it is overloaded or shutting down; try later",
-}
-
-
-def _refused(error: HandshakeError, config: EndpointConfig) -> str:
-    if error.status is None:
-        return str(error)
-    host = urlsplit(config.uri).hostname
-    advice = _ADVICE.get(error.status, "is an AudioHook service listening at this URI?")
-    if 300 <= error.status < 400:
-        advice = "redirects are not followed; give the final URI"
-    return f"{host} refused the connection with HTTP {error.status}: {advice}"
-
-
-def _disconnected(reason: DisconnectReason, is_open: bool) -> _Failure | None:
-    if is_open and reason is DisconnectReason.COMPLETED:
-        return None
-    when = "ended the session" if is_open else "refused the session"
-    advice = {
-        DisconnectReason.UNAUTHORIZED: ": check the API key and the client secret",
-        DisconnectReason.ERROR: ": it reported a failure of its own; its log may tell more",
-    }.get(reason, "")
-    return _Failure(
-        f"the endpoint {when} with `disconnect` {reason}{advice}",
-        is_retryable=reason is DisconnectReason.ERROR and not is_open,
-    )
-
-
-def _violated(code: int, problem: str) -> _Failure:
-    return _Failure(
-        f"the endpoint broke the protocol ({code}): {problem}"
-        if code != ErrorCode.TIMEOUT
-        else f"the endpoint was silent ({code}): {problem}",
-        is_retryable=code == ErrorCode.TIMEOUT,
-    )
+        if state is not self.state or state is EndpointState.CONNECTING:
+            self.state = state
+            if self._on_state is not None:
+                self._on_state(self, state)

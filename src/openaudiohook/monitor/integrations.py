@@ -26,7 +26,9 @@ __all__ = [
 MAX_INTEGRATIONS: Final = 5
 """How many integrations an organisation has at most. The platform's rule: no setting changes it."""
 
-_KEYS: Final = ("name", "uri", "api_key", "client_secret", "channel", "custom_config")
+_KEYS: Final = (
+    "name", "uri", "api_key", "client_secret", "channel", "custom_config", "reconnections",
+)  # fmt: skip
 
 
 def require_count(count: int) -> None:
@@ -97,8 +99,8 @@ def parse_custom_config(text: str) -> dict[str, Any]:
 def load_integrations(path: Path, *, allow_ws: bool = False) -> tuple[EndpointConfig, ...]:
     """Read a file of `[[endpoint]]` tables.
 
-    Each has a `uri`, an `api_key` and a `client_secret`, and may have a `name`, a `channel` and a
-    `custom_config` (a table, or JSON in a text).
+    Each has a `uri`, an `api_key` and a `client_secret`, and may have a `name`, a `channel`, a
+    `custom_config` (a table, or JSON in a text), and `reconnections = true`.
 
     Raises:
         ConfigurationError: it cannot be used; the text names file, line and key, and what would
@@ -125,6 +127,8 @@ def _integration(table: Table, number: int, *, allow_ws: bool) -> EndpointConfig
     values: dict[str, Any] = {
         "name": table.text("name", f"endpoint-{number}"),
         "channel": table.choice("channel", ("both", "external", "internal"), "both"),
+        "reconnections": table.boolean("reconnections", False),
+        "allow_clear_text": allow_ws,
     }
     checks: Sequence[tuple[str, Any]] = (
         ("uri", lambda text: require_uri(text, allow_ws=allow_ws)),

@@ -29,7 +29,7 @@ from openaudiohook.monitor.metering import FREE_PAUSES
 from openaudiohook.monitor.report import CallReport
 from openaudiohook.monitor.scenario import Scenario
 from openaudiohook.protocol.client import ClientTimers
-from openaudiohook.protocol.events import SessionEnded, SessionEvent, SessionOpened
+from openaudiohook.protocol.events import SessionEvent
 from openaudiohook.protocol.media import NS_PER_SAMPLE
 from openaudiohook.protocol.messages import Participant
 from openaudiohook.protocol.trace import Trace, TraceRecord
@@ -197,7 +197,6 @@ class RunningCall:
         self._on_trace = on_trace
         self._traces: list[Trace] = []
         self._tasks: list[asyncio.Task[EndpointReport]] = []
-        self._lost_at: dict[str, int] = {}
         self._is_over = asyncio.Event()
         self._was_interrupted = False
         self._fault: Exception | None = None
@@ -336,33 +335,25 @@ class RunningCall:
 
     def _endpoint(self, config: EndpointConfig, fanout: Fanout, details: CallDetails) -> Endpoint:
         monitor = self._monitor
-        session_id = monitor.new_id()
-        trace = None
-        if self._on_trace is not None:
-            trace = Trace(session_id=session_id)
-            self._traces.append(trace)
         return Endpoint(
             config,
             call=fanout,
             details=details,
-            session_id=session_id,
+            session_id=monitor.new_id(),
             correlation_id=monitor.new_id(),
             retry=monitor.retry,
             timers=monitor.timers,
             ssl=monitor.ssl,
-            trace=trace,
-            on_event=self._heard,
+            new_id=monitor.new_id,
+            new_trace=None if self._on_trace is None else self._new_trace,
+            on_event=self._on_event,
             now_ns=monitor.now_ns,
         )
 
-    def _heard(self, endpoint: Endpoint, event: SessionEvent) -> None:
-        if isinstance(event, SessionOpened):
-            self._lost_at.pop(endpoint.session_id, None)
-        elif isinstance(event, SessionEnded) and event.reason is None:
-            assert self.call.fanout is not None
-            self._lost_at[endpoint.session_id] = self.call.fanout.edge
-        if self._on_event is not None:
-            self._on_event(endpoint, event)
+    def _new_trace(self, session_id: str) -> Trace:
+        trace = Trace(session_id=session_id)
+        self._traces.append(trace)
+        return trace
 
     def _ended(self, task: asyncio.Task[EndpointReport]) -> None:
         """One endpoint is done; a call that nobody listens to any more is hung up."""
@@ -385,7 +376,6 @@ class RunningCall:
             secure_spans=call.secure_spans,
             cuts=tuple(call.cuts),
             endpoints=reports or tuple(_never_connected(config) for config in self._configs),
-            lost_at=self._lost_at,
             free_pauses=self._monitor.free_pauses,
             problems=tuple(call.problems),
             was_interrupted=self._was_interrupted,

@@ -7,15 +7,17 @@ address of a caller, or audio.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from typing import Any
 
 import msgspec
 
 from openaudiohook.audio import RATE
-from openaudiohook.fanout.endpoint import EndpointReport
+from openaudiohook.fanout.account import Account
+from openaudiohook.fanout.endpoint import EndpointReport, SessionReport
 from openaudiohook.fanout.engine import Cut
-from openaudiohook.monitor.metering import FREE_PAUSES, chargeable_samples
+from openaudiohook.fanout.pauses import length
+from openaudiohook.monitor.metering import FREE_PAUSES, chargeable_spans
 from openaudiohook.monitor.secure_pause import SecureReason, SecureSpan
 from openaudiohook.protocol.types import PauseCause
 
@@ -33,7 +35,6 @@ class CallReport(msgspec.Struct, frozen=True, kw_only=True):
         secure_spans: where nothing could leave.
         cuts: what was cut off at the start of each secure pause, and how much of it had left.
         endpoints: one for each endpoint, in the order in which they were configured.
-        lost_at: the sample that was live when a connection was lost without `close`, by session.
         free_pauses: the causes whose time is not charged.
         problems: what could not be played, in words.
         was_interrupted: the call was hung up from outside before its end.
@@ -44,7 +45,6 @@ class CallReport(msgspec.Struct, frozen=True, kw_only=True):
     monitored_from: int | None
     secure_spans: tuple[SecureSpan, ...]
     endpoints: tuple[EndpointReport, ...]
-    lost_at: Mapping[str, int]
     free_pauses: Collection[PauseCause] = FREE_PAUSES
     cuts: tuple[tuple[SecureReason, Cut], ...] = ()
     problems: tuple[str, ...] = ()
@@ -56,14 +56,18 @@ class CallReport(msgspec.Struct, frozen=True, kw_only=True):
         return not self.problems and all(one.state == "completed" for one in self.endpoints)
 
     def chargeable_samples(self, endpoint: EndpointReport) -> int:
-        """How much of the call is charged for one of its endpoints."""
-        account = endpoint.account
-        return chargeable_samples(
-            opened_at=account.opened_at,
-            ended_at=self.lost_at.get(endpoint.session_id, account.ended_at),
-            pauses=account.intervals,
-            free_pauses=self.free_pauses,
+        """How much of the call is charged for one of its endpoints: each sample once."""
+        spans = (
+            span
+            for session in endpoint.sessions
+            for span in chargeable_spans(
+                opened_at=session.account.opened_at,
+                ended_at=session.end if session.lost_at is None else session.lost_at,
+                pauses=session.account.intervals,
+                free_pauses=self.free_pauses,
+            )
         )
+        return length(spans)
 
     def as_json(self) -> dict[str, Any]:
         """The object that `openaudiohook call --json` prints."""
@@ -93,12 +97,6 @@ class CallReport(msgspec.Struct, frozen=True, kw_only=True):
     def endpoint_as_json(self, endpoint: EndpointReport) -> dict[str, Any]:
         """One endpoint's part of `as_json`."""
         account = endpoint.account
-        paused = {
-            "secure": account.paused_secure,
-            "client": account.paused_client,
-            "server": account.paused_server,
-            "union": account.paused_union,
-        }
         return {
             "name": endpoint.name,
             "uri": endpoint.uri,
@@ -108,14 +106,39 @@ class CallReport(msgspec.Struct, frozen=True, kw_only=True):
             "attempts": endpoint.attempts,
             **_both("open", account.opened_at),
             **_both("call", account.length),
-            **_both("sent", account.sent),
-            **_both("discarded", account.discarded),
+            **_parts(account),
             **_both("lost", account.lost),
-            "paused_s": {cause: samples / RATE for cause, samples in paused.items()},
-            "paused_samples": paused,
-            "sent_sha256": account.sent_sha256,
+            **_both("resent", account.resent),
             **_both("chargeable", self.chargeable_samples(endpoint)),
+            "sessions": [_session_as_json(session) for session in endpoint.sessions],
         }
+
+
+def _session_as_json(session: SessionReport) -> dict[str, Any]:
+    return {
+        "session_id": session.session_id,
+        "error": session.error,
+        **_both("start", session.start),
+        **_both("end", session.end),
+        **_both("open", session.account.opened_at),
+        **_parts(session.account),
+    }
+
+
+def _parts(account: Account) -> dict[str, Any]:
+    paused = {
+        "secure": account.paused_secure,
+        "client": account.paused_client,
+        "server": account.paused_server,
+        "union": account.paused_union,
+    }
+    return {
+        **_both("sent", account.sent),
+        **_both("discarded", account.discarded),
+        "paused_s": {cause: samples / RATE for cause, samples in paused.items()},
+        "paused_samples": paused,
+        "sent_sha256": account.sent_sha256,
+    }
 
 
 def _both(name: str, samples: int | None) -> dict[str, float | int | None]:

@@ -40,6 +40,7 @@ from openaudiohook.protocol.messages import (
     SERVER_PARAMETERS,
     ClientMessage,
     CloseParameters,
+    ContinuedSession,
     DiscardedParameters,
     DisconnectParameters,
     EmptyParameters,
@@ -99,6 +100,10 @@ class ClientSession(Session):
         now_ns: the time.
         timers: how long to wait.
         trace: where to note the messages.
+
+    Attributes:
+        is_handing_over: another session is about to take the stream over: a `disconnect` is
+            reported, and no longer answered (protocol section 14.2).
     """
 
     __slots__ = (
@@ -109,6 +114,7 @@ class ClientSession(Session):
         "_pauses",
         "_pings",
         "_timers",
+        "is_handing_over",
         "state",
     )
 
@@ -124,6 +130,7 @@ class ClientSession(Session):
     ) -> None:
         super().__init__(session_id=session_id, trace=trace)
         self.state = ClientState.PREPARING
+        self.is_handing_over = False
         self._timers = timers or ClientTimers()
         self._pauses = PauseArbiter()
         self._offered: tuple[MediaParameter, ...] = ()
@@ -142,6 +149,14 @@ class ClientSession(Session):
             and self._has_begun
             and self._frame_bytes > 0
             and not self._pauses.holds
+        )
+
+    @property
+    def continued(self) -> ContinuedSession:
+        """How the `open` of a later session names this one (protocol section 14.2)."""
+        sequence = self._sequence
+        return ContinuedSession(
+            id=self.session_id, serverseq=sequence.received, clientseq=sequence.acknowledged
         )
 
     @property
@@ -382,7 +397,9 @@ class ClientSession(Session):
         if not self._is_within_limits(message, now_ns):
             return
         after = CLIENT_RECEIVED[self.state].get(message.type)
-        if after is not None:
+        if message.type == "disconnect" and self.is_handing_over and after is not None:
+            self._report_disconnect(message)
+        elif after is not None:
             self.state = after
             _HANDLERS[message.type](self, message, now_ns)
         elif message.type not in SERVER_PARAMETERS or message.type in CLIENT_IGNORED[self.state]:
@@ -487,10 +504,13 @@ class ClientSession(Session):
         self._events.append(ReconnectRequested(parameters.info))
 
     def _disconnect(self, message: ServerMessage, now_ns: int) -> None:
+        self._report_disconnect(message)
+        self._start_closing(CloseReason.DISCONNECT, now_ns)
+
+    def _report_disconnect(self, message: ServerMessage) -> None:
         parameters = message.parameters
         assert isinstance(parameters, DisconnectParameters)
         self._events.append(DisconnectRequested(parameters.reason, parameters.info))
-        self._start_closing(CloseReason.DISCONNECT, now_ns)
 
     def _closed(self, message: ServerMessage, now_ns: int) -> None:
         self._is_clean = True

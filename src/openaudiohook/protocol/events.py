@@ -177,7 +177,7 @@ class EntitiesReceived(SessionEvent, frozen=True):
 
 
 class DisconnectRequested(SessionEvent, frozen=True):
-    """`disconnect`; `close` is already on its way."""
+    """`disconnect`; `close` is already on its way, unless the stream is being handed over."""
 
     reason: DisconnectReason
     info: str | None
