@@ -8,7 +8,7 @@ else is ASCII, so one look at a payload tells whether anything of it is marked.
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -109,12 +109,11 @@ DEEDS = ("pause", "resume", "pause", "resume", "rate", "rate", "die", "cut", "di
          "refuse", "dial", "dial", "reconnect", "reconnect")  # fmt: skip
 
 
-def plan(seed: int, *, steps: int = 18, deeds: Iterable[str] = DEEDS) -> Plan:
-    """Make the schedule of a seed."""
+def plan(seed: int, *, steps: int = 18, deeds: Sequence[str] = DEEDS, scale: int = 1) -> Plan:
+    """Make the schedule of a seed; everything in it takes `scale` times as long."""
     pick = random.Random(seed)
     hold_back = pick.choice((0, 0, pick.randint(1, 80)))
     script: list[Step] = [Play(pick.randint(1, 150), pick.randint(5, 24))]
-    deeds = tuple(deeds)
     for _ in range(steps):
         match pick.randrange(14):
             case 0 | 1 | 2 | 3 | 4:
@@ -137,7 +136,20 @@ def plan(seed: int, *, steps: int = 18, deeds: Iterable[str] = DEEDS) -> Plan:
                 rate = pick.choice((None, None, pick.randint(1_000, 20_000)))
                 script.append(Do(pick.randrange(ENDPOINTS), pick.choice(deeds), rate))
     late = _begin(pick, SECURE, hold_back) if pick.random() < 0.15 else None
-    return composed(hold_back, pick.randrange(16), script, late)
+    script = [_stretched(step, scale) for step in script]
+    late = late and late._replace(delay=scale * late.delay)
+    return composed(scale * hold_back, pick.randrange(16), script, late)
+
+
+def _stretched(step: Step, scale: int) -> Step:
+    match step:
+        case Play(samples=samples, step=each):
+            return Play(scale * samples, scale * each)
+        case Gap(samples=samples):
+            return Gap(scale * samples)
+        case Begin(delay=delay):
+            return step._replace(delay=scale * delay)
+    return step
 
 
 def _begin(pick: random.Random, cause: PauseCause, hold_back: int) -> Begin:
