@@ -1,11 +1,12 @@
 """Services are replaced and reloaded under calls, and no call is lost.
 
-Two services behind HAProxy, 50 calls; about 40 s together.
+Two services behind HAProxy, 50 calls; about 60 s together.
 """
 
 from __future__ import annotations
 
 import asyncio
+import json
 import shutil
 import signal
 from collections.abc import AsyncIterator
@@ -14,8 +15,21 @@ from pathlib import Path
 
 import pytest
 import trustme
-from tests.robustness.world import PATH, Call, Calls, Serving, audio_in, serving, settled, wav_of
+from tests.robustness.world import (
+    PATH,
+    STEREO,
+    Call,
+    Calls,
+    Serving,
+    audio_in,
+    serving,
+    settled,
+    wav_of,
+)
 
+from openaudiohook.fanout.endpoint import EndpointConfig
+from openaudiohook.monitor import Monitor, single_play
+from openaudiohook.monitor.sources.tone import Tone
 from openaudiohook.protocol.events import ReconnectRequested
 from openaudiohook.transport import client_tls
 
@@ -28,6 +42,7 @@ pytestmark = [
 
 CALLS = 50
 GRACE_S = 1.5
+MOVED_S = 20
 
 # TCP in, TCP out: what a network load balancer does. Who answers 503 gets nothing new.
 BALANCER = """
@@ -188,6 +203,71 @@ async def test_a_rolling_restart_loses_no_session(
             )
         # The new ones have taken over.
         assert all(any(holder(call, services) is each for call in short) for each in services[2:])
+
+
+async def test_calls_that_can_reconnect_move_and_the_old_services_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the reconnection switch a service need not wait for its calls: they leave it."""
+    monkeypatch.setenv("OPENAUDIOHOOK_DRAIN_GRACE_S", str(GRACE_S))
+    directories = [tmp_path / name for name in ("0", "1", "2", "3")]
+    for directory in directories:
+        directory.mkdir()
+    async with AsyncExitStack() as stack:
+        services = [
+            await stack.enter_async_context(serving(directory, "--drain-reconnect"))
+            for directory in directories
+        ]
+        balancer = await stack.enter_async_context(balancing(tmp_path, *services[:2]))
+        config = EndpointConfig(name="moved", uri=balancer.uri, api_key="key", reconnections=True)
+        monitor = Monitor()
+        running = [
+            asyncio.ensure_future(
+                monitor.start(single_play(Tone(samples=MOVED_S * 8000)), [config]).finished()
+            )
+            for _ in range(CALLS)
+        ]
+        await settled(lambda: len(list(tmp_path.rglob("*.wav"))) == CALLS)
+        for slot, old, new in zip(("one", "two"), services[:2], services[2:], strict=True):
+            old.send(signal.SIGTERM)
+            await balancer.until(**{slot: "DOWN"})
+            await balancer.move(slot, new.port)
+            assert await old.ended() == 0
+            assert not any(call.done() for call in running)
+        reports = [await call for call in running]
+    endpoints = [endpoint for report in reports for endpoint in report.endpoints]
+    assert [endpoint.error for endpoint in endpoints if endpoint.error] == []
+    assert {endpoint.state.value for endpoint in endpoints} == {"completed"}
+    assert all(len(endpoint.sessions) >= 2 for endpoint in endpoints)
+    for endpoint in endpoints:
+        assert (endpoint.account.lost, endpoint.account.sent) == (0, MOVED_S * 8000)
+    audio = tone_bytes(MOVED_S * 8000)
+    for report in reports:
+        recorded = assembled(tmp_path, report.conversation_id, samples=MOVED_S * 8000)
+        assert recorded == audio
+
+
+def tone_bytes(samples: int) -> bytes:
+    stereo = bytearray(STEREO * samples)
+    stereo[::2], stereo[1::2] = Tone(samples=samples).open().read(samples)
+    return bytes(stereo)
+
+
+def assembled(directory: Path, conversation_id: str, *, samples: int) -> bytes:
+    """A call put together from what each service has of it; zeros for what nobody has."""
+    whole = bytearray(STEREO * samples)
+    for path in directory.rglob(f"{conversation_id}/*.json"):
+        sidecar = json.loads(path.read_bytes())
+        audio = bytearray(audio_in(path.with_suffix(".wav")))
+        start = sidecar["start_samples"]
+        for gap in sidecar["gaps"]:
+            # What was left out here is somewhere else: it must not cover that.
+            first, length = gap["start_samples"], gap["duration_samples"]
+            here = slice(first * STEREO, (first + length) * STEREO)
+            there = slice((start + first) * STEREO, (start + first + length) * STEREO)
+            audio[here] = whole[there]
+        whole[start * STEREO : start * STEREO + len(audio)] = audio
+    return bytes(whole)
 
 
 async def test_a_reload_under_load_drops_no_call(tmp_path: Path) -> None:
