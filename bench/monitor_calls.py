@@ -76,17 +76,25 @@ class Calls:
             for endpoint in call.endpoints
         }
         positions: dict[str, int] = {}
-        latencies, flush = self.latencies, Driver.flush
+        latencies, flush, send_audio = self.latencies, Driver.flush, Driver.send_audio
 
-        def timed_flush(driver: Driver) -> None:
-            flush(driver)
+        def note(driver: Driver) -> None:
             session = driver.session
             name, position = session.session_id, session.position
             if positions.get(name) != position:
                 positions[name] = position
                 latencies.note(began_ns[name] + position * NS_PER_SAMPLE)
 
-        Driver.flush = timed_flush  # type: ignore
+        def timed_flush(driver: Driver) -> None:
+            flush(driver)
+            note(driver)
+
+        def timed_send_audio(driver: Driver, payload: bytes, now_ns: int) -> bool:
+            was_sent = send_audio(driver, payload, now_ns)
+            note(driver)
+            return was_sent
+
+        Driver.flush, Driver.send_audio = timed_flush, timed_send_audio  # type: ignore
 
     async def stop(self) -> None:
         """Hang up every call."""

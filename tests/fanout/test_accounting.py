@@ -203,4 +203,3 @@ def test_the_short_way_to_the_wire_changes_nothing(
         assert short.received == long.received  # to the octet, and to the tick
         assert short.cursor.account == long.cursor.account
         assert short.client_events == long.client_events
-        assert short.unsent_calls == long.unsent_calls

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import heapq
+import itertools
 import logging
 import time
 from collections import deque
@@ -25,8 +27,11 @@ Both are in nanoseconds; None is the next tick.
 _ROUNDING_S: Final = 0.0005
 
 
+_VISITED: Final = -1
+
+
 class _Registered:
-    """What is advanced, and when next."""
+    """What is advanced, and when next; `due_ns` is `_VISITED` while that is not known."""
 
     __slots__ = ("due_ns", "on_fault", "then", "tickable")
 
@@ -39,7 +44,7 @@ class _Registered:
         self.tickable = tickable
         self.then = then
         self.on_fault = on_fault
-        self.due_ns = 0
+        self.due_ns = _VISITED
 
 
 _log = logging.getLogger(__name__)
@@ -62,6 +67,8 @@ class MediaClock:
         "_due_ns",
         "_lateness",
         "_now_ns",
+        "_order",
+        "_queue",
         "_tickables",
         "_timer",
         "max_lateness_ns",
@@ -73,6 +80,9 @@ class MediaClock:
         self.max_lateness_ns = 0
         self._now_ns = now_ns
         self._tickables: dict[Tickable, _Registered] = {}
+        # The soonest first. An entry whose time is not that of what it is for has been overtaken.
+        self._queue: list[tuple[int, int, _Registered]] = []
+        self._order = itertools.count()
         self._lateness: deque[int] = deque(maxlen=_REMEMBERED_TICKS)
         self._timer: asyncio.TimerHandle | None = None
         self._due_ns = 0
@@ -96,7 +106,8 @@ class MediaClock:
             then: what is called after everything that is due was advanced; it says when next.
             on_fault: told when one of the two raises, which is taken out then; all others go on.
         """
-        self._tickables[tickable] = _Registered(tickable, then, on_fault)
+        registered = self._tickables[tickable] = _Registered(tickable, then, on_fault)
+        self._enter(registered, 0)
         if self._timer is None:
             self._due_ns = (self._now_ns() // TICK_NS + 1) * TICK_NS
             self._arm()
@@ -104,8 +115,8 @@ class MediaClock:
     def wake(self, tickable: Tickable) -> None:
         """Call it at the next tick, whatever it said; nothing happens if it is not registered."""
         registered = self._tickables.get(tickable)
-        if registered is not None:
-            registered.due_ns = 0
+        if registered is not None and registered.due_ns:
+            self._enter(registered, 0)
 
     def remove(self, tickable: Tickable) -> None:
         """Advance it no more; nothing happens where it is not registered."""
@@ -130,28 +141,43 @@ class MediaClock:
         self._lateness.append(late_ns)
         self.max_lateness_ns = max(self.max_lateness_ns, late_ns)
         self._due_ns += (1 + late_ns // TICK_NS) * TICK_NS
-        due = [each for each in self._tickables.values() if each.due_ns <= now_ns]
-        for each in due:
-            self._call(each, each.tickable, now_ns)
-        for each in due:
+        due = self._take_due(now_ns)
+        next_ns = [self._call(each, each.tickable, now_ns) for each in due]
+        for number, each in enumerate(due):
             if each.then is not None:
-                self._call(each, each.then, now_ns)
+                next_ns[number] = self._call(each, each.then, now_ns)
+        for each, due_ns in zip(due, next_ns, strict=True):
+            # One that was woken meanwhile is in the queue again already.
+            if each.due_ns == _VISITED and self._tickables.get(each.tickable) is each:
+                self._enter(each, due_ns or 0)
         if self._timer is fired:  # not stopped, nor started anew, by one of them
             self._timer = None
             if self._tickables:
                 self._arm()
 
-    def _call(self, registered: _Registered, what: Tickable, now_ns: int) -> None:
+    def _enter(self, registered: _Registered, due_ns: int) -> None:
+        registered.due_ns = due_ns
+        heapq.heappush(self._queue, (due_ns, next(self._order), registered))
+
+    def _take_due(self, now_ns: int) -> list[_Registered]:
+        queue, due = self._queue, []
+        while queue and queue[0][0] <= now_ns:
+            due_ns, _, registered = heapq.heappop(queue)
+            if registered.due_ns == due_ns:
+                registered.due_ns = _VISITED
+                due.append(registered)
+        return due
+
+    def _call(self, registered: _Registered, what: Tickable, now_ns: int) -> int | None:
         tickable = registered.tickable
         if self._tickables.get(tickable) is not registered:  # removed by one before it
-            return
+            return None
         try:
-            due_ns = what(now_ns)
+            return what(now_ns)
         except Exception as error:
             # Its text may hold anything; whoever is told gets the whole of it.
             _log.error("a call was taken off the media clock: %s", type(error).__name__)
             self._tickables.pop(tickable, None)
             if registered.on_fault is not None:
                 registered.on_fault(error)
-        else:
-            registered.due_ns = due_ns or 0
+            return None

@@ -296,13 +296,9 @@ class Cursor:
         call = self._call
         ring, start, layout = call.ring, call.frame_start, self._layout
         end = start + call.frame_samples
-        if (
-            session.position != start
-            or layout is None
-            or self._index != len(ring.records)
-        ):
+        if session.position != start or layout is None or self._index != len(ring.records):
             return False
-        if ring.head - self._checked >= call.throttle_in_samples and (
+        if call.edge - self._checked >= call.throttle_in_samples and (
             self._backlog(outlet) >= call.throttle_in_samples
         ):
             return False

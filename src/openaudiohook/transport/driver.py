@@ -84,6 +84,7 @@ class Driver(WSListener):
         "_close_at_ns",
         "_close_timeout_ns",
         "_ended_event",
+        "_fileno",
         "_is_blocked",
         "_is_broken",
         "_is_pumping",
@@ -118,6 +119,7 @@ class Driver(WSListener):
         self._close_timeout_ns = round(close_timeout_s * 1e9)
         self._close_at_ns: int | None = None
         self._ended_event: SessionEnded | None = None
+        self._fileno = -1
         self._is_blocked = False
         self._blocks_reading = False
         self._is_broken = False
@@ -157,10 +159,8 @@ class Driver(WSListener):
         """Return what the peer has not acknowledged: user-space buffer plus kernel, in bytes."""
         if self._transport is None:
             return 0
-        stream = self._transport.underlying_transport
-        sock = stream.get_extra_info("socket")
-        kernel = 0 if sock is None else kernel_unsent_bytes(sock.fileno())
-        return stream.get_write_buffer_size() + kernel
+        unsent: int = self._transport.underlying_transport.get_write_buffer_size()
+        return unsent if self._fileno < 0 else unsent + kernel_unsent_bytes(self._fileno)
 
     def abort(self) -> None:
         """Drop the connection now; the session ends as by any loss of it."""
@@ -186,6 +186,8 @@ class Driver(WSListener):
     def on_ws_connected(self, transport: WSTransport) -> None:
         """Begin."""
         self._transport = transport
+        sock = transport.underlying_transport.get_extra_info("socket")
+        self._fileno = -1 if sock is None else sock.fileno()
         self._wire = cast("Wire", transport.underlying_transport.get_protocol())
         self._pump(time.monotonic_ns())
 
