@@ -302,7 +302,9 @@ class ServiceSession:
             correlation=admitted.correlation_id,
             channels=[channel.value for channel in media.channels] if media else [],
             retry=admitted.retry_attempt,
-            continues=[earlier.id for earlier in parameters.continued_sessions],
+            continues=parameters.continued_sessions[-1].id
+            if parameters.continued_sessions
+            else None,
         )
 
     def _refuse(self, cause: str, info: str, now_ns: int) -> None:
