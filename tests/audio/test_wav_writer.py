@@ -3,6 +3,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import io
+import os
 import struct
 import subprocess
 import sys
@@ -121,6 +122,15 @@ def test_what_was_appended_is_what_is_read(channels: int, parts: list[bytes | in
         source = WavReader(file, name="x")
         read = source.read(len(audio))
         assert read == tuple(audio[channel::channels] for channel in range(channels))
+
+
+@pytest.mark.parametrize("sizes", [(1998, 2000, 2002), (31_998, 32_000, 32_002), (70_000, 2, 8000)])
+def test_the_hash_is_that_of_the_audio_however_large_its_parts(sizes: tuple[int, ...]) -> None:
+    parts = [os.urandom(size) for size in sizes]
+    writer = WavWriter(io.BytesIO(), channels=2)
+    for part in parts:
+        writer.append(part)
+    assert writer.sha256 == hashlib.sha256(b"".join(parts)).hexdigest()
 
 
 def test_long_silence_is_written_in_pieces() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 
 from openaudiohook.audio.wav_writer import DATA_OFFSET
 from openaudiohook.consumers.recorder import Recorder
-from openaudiohook.consumers.recording import MAX_QUEUED_SAMPLES
+from openaudiohook.consumers.recording import MAX_QUEUED_SAMPLES, Recording
 from openaudiohook.exceptions import ConfigurationError
 from openaudiohook.host.consumer import AudioFrame, SessionInfo
 
@@ -105,20 +106,41 @@ async def test_a_closing_that_is_given_up_still_finishes_the_recording(
     assert json.loads(path.read_bytes())["state"] == "complete"
 
 
-async def test_audio_the_writer_cannot_keep_up_with_is_told(
-    tmp_path: Path, make_session: MakeSession, make_frame: MakeFrame
+async def test_audio_the_writer_cannot_keep_up_with_is_told_once_and_so_is_the_end_of_it(
+    tmp_path: Path,
+    make_session: MakeSession,
+    make_frame: MakeFrame,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    disk_answers, flush = threading.Event(), Recording.flush
+
+    def slow_flush(recording: Recording) -> None:
+        assert disk_answers.wait(10)
+        flush(recording)
+
+    monkeypatch.setattr(Recording, "flush", slow_flush)
     recorder, status = Recorder({"directory": tmp_path}), Status()
     await recorder.start(status)
     consumer = recorder.create()
     await consumer.open(make_session(), status)  # type: ignore[arg-type]
+
+    def send(samples: int) -> None:
+        consumer.audio(make_frame(status.position, samples))
+        status.position += samples
+
     # One frame that is more than may wait: what comes right behind it is too much.
-    consumer.audio(make_frame(0, MAX_QUEUED_SAMPLES + 1))
-    consumer.audio(make_frame(MAX_QUEUED_SAMPLES + 1, 800))
-    status.position = MAX_QUEUED_SAMPLES + 801
+    for samples in (MAX_QUEUED_SAMPLES + 1, 800, 800, 800):
+        send(samples)
+    assert status.told == ["audio comes faster than it can be written"]
+    disk_answers.set()
+    async with asyncio.timeout(10):
+        while len(status.told) == 1:
+            send(1)
+            await asyncio.sleep(0.001)
+    send(800)
     await consumer.close("end")
     await recorder.stop()
-    assert status.told == ["audio comes faster than it can be written"]
+    assert status.told == ["audio comes faster than it can be written", "healthy"]
 
 
 async def test_trouble_is_told_on_the_event_loop(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import soundfile
 
 from openaudiohook.audio.wav_writer import DATA_OFFSET
 from openaudiohook.consumers.recording import Recording
-from openaudiohook.consumers.recording_writer import RecordingWriter
+from openaudiohook.consumers.recording_writer import FLUSH_S, RecordingWriter
 from openaudiohook.host.consumer import AudioFrame, SessionInfo
 
 pytestmark = pytest.mark.unit
@@ -93,6 +93,10 @@ def test_a_recording_reaches_the_disk_without_being_asked(
     assert soundfile.info(path).frames == 800
     finished(writer, recording)
     assert told.calls == []
+
+
+def test_every_recording_is_flushed_in_half_a_second() -> None:
+    assert 0.4 < FLUSH_S <= 0.5
 
 
 def test_many_recordings_share_the_thread(

@@ -86,7 +86,7 @@ class Recorder:
 class _SessionRecorder:
     """Records one session: hands everything to the recording, and waits only to finish it."""
 
-    __slots__ = ("_directory", "_recording", "_reply", "_writer")
+    __slots__ = ("_directory", "_is_behind", "_recording", "_reply", "_writer")
 
     name = _NAME
     capabilities = _CAPABILITIES
@@ -96,6 +96,7 @@ class _SessionRecorder:
         self._directory = directory
         self._recording: Recording | None = None
         self._reply: Reply | None = None
+        self._is_behind = False
 
     async def open(self, session: SessionInfo, reply: Reply) -> None:
         # A session without audio leaves no recording.
@@ -109,10 +110,15 @@ class _SessionRecorder:
         recording = self._recording
         if recording is None:
             return
-        if not recording.tell_audio(frame):
+        is_behind = not recording.tell_audio(frame)
+        if is_behind is not self._is_behind:
+            self._is_behind = is_behind
             assert self._reply is not None
-            self._reply.degraded("audio comes faster than it can be written")
-        elif recording.is_pressing():
+            if is_behind:
+                self._reply.degraded("audio comes faster than it can be written")
+            else:
+                self._reply.healthy()
+        if recording.is_pressing():
             self._writer.hurry(recording)
 
     def paused(self, position: int) -> None:

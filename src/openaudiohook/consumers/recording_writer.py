@@ -17,9 +17,11 @@ from typing import Final
 
 from openaudiohook.consumers.recording import Recording, is_writable
 
-__all__ = ["RecordingWriter"]
+__all__ = ["FLUSH_S", "RecordingWriter"]
 
-FLUSH_S: Final = 0.4
+FLUSH_S: Final = 0.48
+"""How often each recording is flushed. Rarely, because each flush costs; 0.5 s is promised."""
+
 _SLOTS: Final = 8
 PROBE_S: Final = 2.0
 
