@@ -196,6 +196,28 @@ def test_a_scenario_runs_and_its_secure_span_stays_here(service: Service, tmp_pa
     assert "555" not in trace.read_text(encoding="utf-8")
 
 
+@pytest.mark.parametrize(("options", "cut"), [((), 2000), (("--hold-back-ms", "0"), 4000)])
+def test_a_secure_pause_takes_back_what_is_held_back(
+    service: Service, tmp_path: Path, options: tuple[str, ...], cut: int
+) -> None:
+    write_wav(tmp_path / "caller.wav", b"a" * 2000 + b"*" * 2000 + b"b" * 4000)
+    (tmp_path / "call.toml").write_text(
+        "[call]\nhold_back_ms = 250\n"
+        '[[step]]\nat = 0\nplay = "caller.wav"\n[[step]]\nat = 0\nmonitoring = true\n'
+        '[[step]]\nat = 0.5\nsecure = "start"\n[[step]]\nat = 0.6\nsecure = "end"\n',
+        encoding="utf-8",
+    )
+    result = call(
+        *("--uri", service.uri, *CREDENTIALS, "--scenario", tmp_path / "call.toml"),
+        *("--channel", "external", "--speed", "10", "--json", *options),
+    )
+    assert result.exit_code == 0
+    (told,) = json.loads(result.stdout)["cuts"]
+    assert (told["position_samples"], told["began_samples"]) == (cut, 4000)
+    audio = bytes(service.sessions[0].audio)
+    assert audio == (b"a" * 2000 + b"*" * 2000)[:cut] + b"b" * 3200
+
+
 def test_a_call_that_is_never_monitored_says_so(service: Service, tmp_path: Path) -> None:
     write_wav(tmp_path / "caller.wav", bytes(800))
     quiet = '[[step]]\nat = 0\nplay = "caller.wav"\n'

@@ -23,6 +23,16 @@ def test_repeating_a_pause_changes_nothing() -> None:
     assert pauses.intervals(until=40) == [PauseInterval(SECURE, "flow", 10, 30)]
 
 
+def test_since_when_a_pause_holds_can_be_asked() -> None:
+    pauses = Pauses()
+    assert pauses.held_since(SECURE, "flow") is None
+    pauses.begin(SECURE, "flow", at=10)
+    pauses.begin(SECURE, "flow", at=20)
+    assert pauses.held_since(SECURE, "flow") == 10
+    pauses.end(SECURE, "flow", at=30)
+    assert pauses.held_since(SECURE, "flow") is None
+
+
 def test_ending_one_ends_only_that_one() -> None:
     pauses = Pauses()
     for cause, requester in ((SECURE, "flow"), (SECURE, "agent"), (CLIENT, "flow")):

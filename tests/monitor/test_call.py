@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from openaudiohook.audio.channels import interleave
 from openaudiohook.exceptions import ConfigurationError, LocalProtocolError, MediaError
-from openaudiohook.fanout.engine import Fanout
+from openaudiohook.fanout.engine import Cut, Fanout
 from openaudiohook.fanout.pauses import PauseInterval
-from openaudiohook.fanout.ring import Paused, Resumed, Updated
+from openaudiohook.fanout.ring import Discarded, Paused, Resumed, Updated
 from openaudiohook.monitor.call import Call
 from openaudiohook.monitor.policy import SwitchedBy
 from openaudiohook.monitor.scenario import (
@@ -30,7 +30,7 @@ from openaudiohook.monitor.scenario import (
     Transfer,
     single_play,
 )
-from openaudiohook.monitor.secure_pause import SecureKind
+from openaudiohook.monitor.secure_pause import SecureKind, SecureReason
 from openaudiohook.monitor.sources.tone import Tone
 from openaudiohook.monitor.sources.wav import WavFile
 from openaudiohook.protocol.media import MediaParameter
@@ -279,6 +279,36 @@ def test_secure_spans_before_monitoring_are_not_the_sessions() -> None:
         )
     )
     assert call.secure_spans == ((140, 150),)
+
+
+def test_a_secure_flow_that_is_told_late_takes_back_what_was_captured_since() -> None:
+    call = run(
+        call_of(
+            play(0, b"a" * 30 + b"\x2a" * 30 + b"b" * 40),
+            Monitoring(at=10, on=True, by=FLOW),
+            SecureFlow(at=50, is_start=True, effective_at=30),
+            SecureFlow(at=60, is_start=False),
+        )
+    )
+    assert call.fanout is not None
+    assert heard(call)[0] == b"a" * 20 + silence(30) + b"b" * 40
+    assert call.fanout.ring.records[:2] == [Discarded(20, 40), Paused(40)]
+    assert call.cuts == [(SecureReason(SecureKind.FLOW, "scenario"), Cut(20, 40, ()))]
+    assert call.secure_spans == ((40, 50),)
+
+
+def test_a_cut_before_the_first_monitored_sample_takes_back_everything() -> None:
+    call = call_of(play(0, b"a" * 90), Monitoring(at=40, on=True, by=FLOW))
+    assert call.begin_secure_pause(SecureKind.API, "x", effective_at=0) is None
+    call.end_secure_pause(SecureKind.API, "x")
+    call.advance(60, 0)
+    assert call.begin_secure_pause(SecureKind.AGENT, "anna", effective_at=10) == Cut(0, 20, ())
+    assert call.held_since == {SecureReason(SecureKind.AGENT, "anna"): 60}
+    # Repeating it changes nothing; and so it is noted once.
+    assert call.begin_secure_pause(SecureKind.AGENT, "anna") == Cut(0, 20, ())
+    assert len(call.cuts) == 1
+    call.advance(80, 0)
+    assert heard(call)[0] == silence(40)
 
 
 def test_an_agents_secure_pause_outlives_the_flow() -> None:

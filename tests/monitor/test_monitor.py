@@ -7,6 +7,7 @@ import time
 from fractions import Fraction
 from pathlib import Path
 
+import msgspec
 import pytest
 from tests.monitor.services import Session, close, polite, serving, until
 
@@ -254,6 +255,39 @@ async def test_a_secure_span_leaves_no_socket_and_is_free() -> None:
         assert report.chargeable_samples(endpoint) == charged
     spans = report.as_json()["secure_spans"]
     assert spans == [{"start_s": 1.0, "start_samples": 8000, "end_s": 2.0, "end_samples": 16_000}]
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("effective_at", [None, 4000])
+async def test_what_is_held_back_is_taken_back_and_the_report_says_what_had_gone(
+    effective_at: int | None,
+) -> None:
+    spoken = script(
+        b"a" * 4000 + b"\x2a" * 8000 + b"b" * 8000,
+        ON,
+        SecureFlow(at=8000, is_start=True, effective_at=effective_at),
+        SecureFlow(at=12_000, is_start=False),
+    )
+    held_back = msgspec.structs.replace(spoken, hold_back_samples=4000)
+    async with serving() as service:
+        report = await Monitor().run(
+            held_back, [service.config("a"), service.config("b")], speed=10
+        )
+    for session in service.sessions:
+        assert bytes(session.audio[::2]) == b"a" * 4000 + b"b" * 8000
+        assert session.seen(AudioPaused) == [AudioPaused(8000)]
+    assert exact(report)
+    assert report.as_json()["cuts"] == [
+        {
+            "kind": "flow",
+            "requester": "scenario",
+            "position_s": 0.5,
+            "position_samples": 4000,
+            "began_s": 1.0,
+            "began_samples": 8000,
+            "gone_samples": {"a": 0, "b": 0},
+        }
+    ]
 
 
 @pytest.mark.anyio

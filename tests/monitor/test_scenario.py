@@ -232,6 +232,33 @@ def test_a_call_without_a_call_table_is_on_a_cloud_edge(load: Callable[[str], Sc
             "line 7: [[step]] 2: secure: ends what no 'secure = \"start\"' before it began",
         ),
         (
+            PLAY + "[[step]]\nat = 1\nsecure = 'start'\neffective_at = 1.000125",
+            "line 8: [[step]] 2: effective_at: is before 'at', at which it is told, or at the same",
+        ),
+        (
+            PLAY + "[[step]]\nat = 1\nsecure = 'start'\neffective_at = 0.0001",
+            "effective_at: a time is a whole number of samples (0.000125 s): 0.000125, not 0.0001",
+        ),
+        (
+            PLAY + "[[step]]\nat = 1\nsecure = 'start'\neffective_at = -1",
+            "effective_at: a time is 0 to 86400 seconds, not -1",
+        ),
+        (
+            PLAY + "[[step]]\nat = 1\nsecure = 'end'\neffective_at = 1",
+            "effective_at: belongs to 'secure = \"start\"'; an end is now",
+        ),
+        (
+            PLAY + "[[step]]\nat = 1\nmonitoring = true\neffective_at = 1",
+            "effective_at: does not belong to 'monitoring'",
+        ),
+        (
+            "[call]\nhold_back_ms = 3001\n" + PLAY,
+            "hold_back_ms: a whole number of 0 to 3000 milliseconds, not 3001",
+        ),
+        ("[call]\nhold_back_ms = 0.5\n" + PLAY, "hold_back_ms: a whole number of 0 to 3000"),
+        ("[call]\nhold_back_ms = -1\n" + PLAY, "hold_back_ms: a whole number of 0 to 3000"),
+        ("[call]\nhold_back_ms = '1'\n" + PLAY, "hold_back_ms: a number is needed, not a text"),
+        (
             PLAY + "[[step]]\nat = 2\nhold = 'start'\n[[step]]\nat = 1\nhold = 'end'",
             "line 10: [[step]] 3: hold: ends what no 'hold = \"start\"' before it began",
         ),
@@ -246,6 +273,16 @@ def test_a_mistake_is_named_with_its_place_and_what_would_be_right(
     refusal: Callable[[str], str], text: str, said: str
 ) -> None:
     assert said in refusal(text)
+
+
+def test_a_secure_flow_may_be_told_late_and_audio_held_back(
+    load: Callable[[str], Scenario],
+) -> None:
+    told = "[[step]]\nat = 2\nsecure = 'start'\neffective_at = 1.75"
+    scenario = load("[call]\nhold_back_ms = 1500\n" + PLAY + told)
+    assert scenario.hold_back_samples == 12_000
+    assert scenario.steps[-1] == SecureFlow(at=16_000, is_start=True, effective_at=14_000)
+    assert load(PLAY).hold_back_samples == 0
 
 
 def test_a_key_within_a_long_text_is_no_key(refusal: Callable[[str], str]) -> None:

@@ -78,6 +78,17 @@ def test_spans_that_meet_are_one() -> None:
     assert pause.spans(until=12) == ((5, 12),)
 
 
+def test_since_when_each_reason_holds_can_be_asked() -> None:
+    pause = SecurePause()
+    pause.begin(FLOW, "ivr", at=5)
+    pause.begin(AGENT, "anna", at=9)
+    pause.begin(FLOW, "ivr", at=12)
+    assert pause.held_since == {SecureReason(FLOW, "ivr"): 5, SecureReason(AGENT, "anna"): 9}
+    assert next(iter(pause.held_since)) == (FLOW, "ivr")  # the oldest first
+    pause.end(FLOW, "ivr", at=20)
+    assert pause.held_since == {SecureReason(AGENT, "anna"): 9}
+
+
 def test_a_reason_reads_as_kind_and_requester() -> None:
     assert str(SecureReason(FLOW, "ivr")) == "flow:ivr"
 
