@@ -89,9 +89,9 @@ class Serving:
         return answer
 
     def workers(self) -> list[psutil.Process]:
-        """The processes of its workers."""
+        """The processes of its workers that serve: one more waits to replace them."""
         children = psutil.Process(self.process.pid).children()
-        return [child for child in children if "openaudiohook.service.worker" in child.cmdline()]
+        return [child for child in children if child.net_connections("tcp")]
 
 
 @asynccontextmanager

@@ -2,8 +2,9 @@
 
 The supervisor holds the port (bound, not listening) and no session. Each worker is a process of
 its own that shares the port (SO_REUSEPORT): the kernel gives each new connection to one of them.
-A worker that dies takes its own sessions with it and is replaced. Workers are spawned, never
-forked: nothing of the supervisor's memory is in them.
+A worker that dies takes its own sessions with it and is replaced, by a spare process that has
+loaded everything and waits. Workers are spawned, never forked: nothing of the supervisor's memory
+is in them.
 """
 
 from __future__ import annotations
@@ -126,6 +127,12 @@ class _Worker:
         with contextlib.suppress(ProcessLookupError):
             self.process.kill()
 
+    async def dismiss(self) -> None:
+        """End one that never was told to start: it has nothing to lose."""
+        self.kill()
+        await self.process.wait()
+        self._writer.close()
+
     async def live(self, take: Callable[[Report], None]) -> None:
         """Hand on what it reports, until its end."""
 
@@ -170,6 +177,8 @@ class Supervisor:
         self._reserved: list[socket.socket] = []
         self._shared: _Shared | None = None
         self._workers: dict[int, _Worker] = {}
+        self._spare: _Worker | None = None
+        self._is_making_spare = False
         self._places: list[asyncio.Task[None]] = []
         self._admin: AdminListener | None = None
 
@@ -242,6 +251,7 @@ class Supervisor:
                 if not worker.is_ready:
                     problem = f"a worker ended while it started ({_how(worker.process)})"
                     raise ConfigurationError(worker.problem or problem)
+            await self._make_spare(self._shared)
             self._is_started = True
         except BaseException:
             await self.stop()
@@ -274,6 +284,8 @@ class Supervisor:
                     _log.error("worker killed: it does not stop", worker=index)
                     worker.kill()
             await asyncio.gather(*self._places)
+        if self._spare is not None:
+            await self._spare.dismiss()
         if self._admin is not None:
             await self._admin.close()
         for reserved in self._reserved:
@@ -281,7 +293,7 @@ class Supervisor:
         if self._shared is not None:
             self._shared.close()
         self._places, self._reserved = [], []
-        self._admin = self._shared = None
+        self._admin = self._shared = self._spare = None
 
     def reload(self) -> None:
         """Tell every worker to read certificate and credentials again; each logs what came of it.
@@ -301,7 +313,11 @@ class Supervisor:
         early_deaths = 0
         while True:
             began = monotonic()
-            await worker.live(partial(self._take, index, worker))
+            living = asyncio.create_task(worker.live(partial(self._take, index, worker)))
+            await worker.settled.wait()
+            if self._is_started:
+                await self._make_spare(shared)
+            await living
             shared.metrics.lost(worker.process.pid)
             self._count()
             if self._is_stopping:
@@ -319,11 +335,21 @@ class Supervisor:
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._is_leaving.wait(), delay_s)
                     return
-            worker = await self._spawn(index, shared)
+            worker = await self._respawn(index, shared)
             if self._is_leaving.is_set():
                 worker.order(Stop())
 
     async def _spawn(self, index: int, shared: _Shared) -> _Worker:
+        """Fill a place: with the process that waits for that, or else a new one."""
+        worker, self._spare = self._spare, None
+        if worker is None or not worker.is_alive:
+            worker = await self._spawn_process(shared)
+        self._workers[index] = worker
+        config = msgspec.structs.replace(self.config, port=self._port, admin=None, workers=1)
+        worker.order(Start(config, index))
+        return worker
+
+    async def _spawn_process(self, shared: _Shared) -> _Worker:
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
         descriptors = (theirs.fileno(), shared.nonces.fileno, shared.board.fileno)
@@ -337,10 +363,27 @@ class Supervisor:
                 start_new_session=True,
             )  # fmt: skip
         reader, writer = await asyncio.open_unix_connection(sock=ours, limit=LINE_LIMIT)
-        worker = self._workers[index] = _Worker(process, reader, writer)
-        config = msgspec.structs.replace(self.config, port=self._port, admin=None, workers=1)
-        worker.order(Start(config, index))
-        return worker
+        return _Worker(process, reader, writer)
+
+    async def _respawn(self, index: int, shared: _Shared) -> _Worker:
+        while True:
+            try:
+                return await self._spawn(index, shared)
+            except OSError as error:
+                _log.error("worker cannot be started", worker=index, problem=error.strerror)
+                await asyncio.sleep(_MAX_DELAY_S / 5)
+
+    async def _make_spare(self, shared: _Shared) -> None:
+        """Have a process ready that has loaded everything: a dead worker is replaced sooner."""
+        if self._spare is not None or self._is_making_spare or self._is_leaving.is_set():
+            return
+        self._is_making_spare = True
+        try:
+            self._spare = await self._spawn_process(shared)
+        except OSError as error:
+            _log.error("no spare worker", problem=error.strerror)
+        finally:
+            self._is_making_spare = False
 
     def _take(self, index: int, worker: _Worker, report: Report) -> None:
         match report:

@@ -53,7 +53,10 @@ class _Worker:
         self._draining: asyncio.Task[None] | None = None
 
     async def work(self, nonces: SharedNonces, board: SessionBoard) -> None:
-        start = read_order(await self._reader.readline())
+        text = await self._reader.readline()
+        if not text:
+            return  # a spare that was never needed
+        start = read_order(text)
         assert isinstance(start, Start)
         log_to_stderr(start.config.log_level, worker=start.index)
         siblings = Siblings(index=start.index, nonces=nonces, board=board)
