@@ -371,7 +371,6 @@ class Succession:
         return (
             self._reconnections
             and not self._is_stopped
-            and not self._is_delivered
             and leg.disconnect in (None, DisconnectReason.ERROR)
         )
 
