@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import pytest
-from tests.support.by_hand import client_in
+from tests.support.by_hand import client_in, server_in
 
 from openaudiohook.exceptions import LocalProtocolError, SessionClosed
 from openaudiohook.protocol import SendBinary
 from openaudiohook.protocol.entities import Entity
 from openaudiohook.protocol.events import (
     AudioDiscarded,
+    AudioFrame,
     AudioPaused,
     AudioResumed,
     CloseRequested,
@@ -366,6 +367,38 @@ def test_audio_passes_where_sending_it_would_write_it_alone(
     assert passing.session.position == sending.session.position
     assert passing.session.events() == sending.session.events()
     assert passing.session.next_deadline_ns() == sending.session.next_deadline_ns()
+
+
+@pytest.mark.parametrize("state", list(ServerState))
+@pytest.mark.parametrize("size", [0, 1, 320, 65_536, 65_538])
+@pytest.mark.parametrize("is_first", [True, False])
+def test_audio_taken_at_once_is_the_audio_received(
+    state: ServerState, size: int, is_first: bool
+) -> None:
+    taking, receiving = server_in(state), server_in(state)
+    before: list[SessionEvent] = []
+    for hand in (taking, receiving):
+        if not is_first:
+            hand.session.receive_text("{}", hand.now_ns)  # what comes of it waits
+    payload = bytes(size)
+    taken = taking.session.take_audio(payload, taking.now_ns)
+    if taken is None:
+        taking.session.receive_binary(payload, taking.now_ns)
+    else:
+        before = [taken]
+    receiving.session.receive_binary(payload, receiving.now_ns)
+    events = receiving.session.events()
+    assert before + taking.session.events() == events
+    assert taking.session.data_to_send(taking.now_ns) == receiving.session.data_to_send(
+        receiving.now_ns
+    )
+    assert taking.session.position == receiving.session.position
+    assert (taken is not None) is (len(events) == 1 and type(events[0]) is AudioFrame)
+
+
+def test_a_client_takes_no_audio() -> None:
+    hand = client_in(ClientState.OPEN)
+    assert hand.session.take_audio(bytes(320), hand.now_ns) is None
 
 
 def test_audio_does_not_pass_before_the_stream_began_nor_where_none_is_wanted() -> None:

@@ -8,7 +8,7 @@ from typing import ClassVar, NamedTuple
 
 from openaudiohook.exceptions import RemoteProtocolError, SessionClosed
 from openaudiohook.protocol._sequence import Sequence
-from openaudiohook.protocol.events import SessionEnded, SessionEvent
+from openaudiohook.protocol.events import AudioFrame, SessionEnded, SessionEvent
 from openaudiohook.protocol.media import MediaParameter, samples_to_ns
 from openaudiohook.protocol.messages import ClientMessage, ServerMessage
 from openaudiohook.protocol.trace import Trace
@@ -102,6 +102,13 @@ class Session(abc.ABC):
     @abc.abstractmethod
     def receive_binary(self, data: Binary, now_ns: int) -> None:
         """Take one binary message."""
+
+    def take_audio(self, data: bytes, now_ns: int) -> AudioFrame | None:
+        """Take a binary message and hand its frame out at once, past the other events.
+
+        None, with nothing taken, where that cannot be: use `receive_binary` then.
+        """
+        return None
 
     def receive_oversize(
         self, now_ns: int, *, is_text: bool, size_bytes: int | None = None

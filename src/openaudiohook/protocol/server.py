@@ -146,23 +146,38 @@ class ServerSession(Session):
     # What arrives
 
     def receive_binary(self, data: Binary, now_ns: int) -> None:
-        """Take the audio of one binary message; the payload is copied once.
+        """Take the audio of one binary message; the payload is copied once."""
+        frame = self._frame(data, now_ns)
+        if frame is None:
+            self._bad_audio(len(data), now_ns)
+        else:
+            self._events.append(frame)
 
-        Everything that happens to a frame in the session core happens here.
+    def take_audio(self, data: bytes, now_ns: int) -> AudioFrame | None:
+        """Take a binary message and hand its frame out at once: `receive_binary` and `events`.
+
+        Returns:
+            None, with nothing taken, where other events come first, or it is no audio that may
+            come now. Use the two of them then.
         """
-        after = SERVER_RECEIVED[self.state].get(AUDIO)
-        size = len(data)
-        unit = self._frame_bytes
-        if after is None or not unit or size % unit or size > MAX_RECEIVED_BYTES:
-            self._bad_audio(size, now_ns)
-            return
-        assert self.media is not None
+        return None if self._events else self._frame(data, now_ns)
+
+    def _frame(self, data: Binary, now_ns: int) -> AudioFrame | None:
+        """Make the frame and move on, if it may come; all that happens to a frame in the core."""
+        size, unit, media = len(data), self._frame_bytes, self.media
+        if (
+            self.state not in _TAKE_AUDIO
+            or media is None
+            or size % unit
+            or size > MAX_RECEIVED_BYTES
+        ):
+            return None
         samples = size // unit
         position = self.position
         self.position = position + samples
-        self._events.append(AudioFrame(bytes(data), position, samples, self.media))
         if self.trace is not None:
             self.trace.audio(position_ns=samples_to_ns(position), samples=samples, now_ns=now_ns)
+        return AudioFrame(bytes(data), position, samples, media)
 
     def _bad_audio(self, size: int, now_ns: int) -> None:
         if AUDIO in SERVER_IGNORED[self.state]:
@@ -541,6 +556,9 @@ class ServerSession(Session):
             self._is_clean = True
             self._deadlines["linger"] = now_ns + self._timers.linger_ns
 
+
+# A tuple, for a hash of an enum's member is work in Python; audio changes no state.
+_TAKE_AUDIO: Final = tuple(state for state in ServerState if AUDIO in SERVER_RECEIVED[state])
 
 _ONLY_CLOSE_COUNTS: Final = frozenset(
     {

@@ -51,6 +51,12 @@ EventHandler = Callable[[SessionEvent], None]
 CLOSE_TIMEOUT_S: Final = 5.0
 """How long the peer may take over the closing handshake before the connection is dropped."""
 
+# Deadlines are met at whole multiples of this: those of many sessions then wake the loop together.
+_GRID_NS: Final = 10_000_000
+
+# uvloop rounds to whole milliseconds: a timer that came early would come again, and again.
+_ROUNDING_S: Final = 0.0005
+
 _log = logging.getLogger(__name__)
 
 _TEXT_TYPE: Final = WSMsgType.TEXT
@@ -199,13 +205,13 @@ class Driver(WSListener):
             assembler = self._assembler
             if not assembler.is_inside:
                 now_ns = time.monotonic_ns()
-                session = self.session
-                session.receive_binary(frame.get_payload_as_memoryview(), now_ns)
-                events = session.events()
-                if len(events) == 1 and type(events[0]) is AudioFrame:
-                    self._deliver(events[0], now_ns)
+                payload = frame.get_payload_as_bytes()
+                audio = self.session.take_audio(payload, now_ns)
+                if audio is not None:
+                    self._deliver_audio(audio, now_ns)
                 else:
-                    self._pump(now_ns, events)
+                    self.session.receive_binary(payload, now_ns)
+                    self._pump(now_ns)
                 return
         try:
             if (opcode := int(kind)) >= CLOSE:
@@ -336,7 +342,7 @@ class Driver(WSListener):
 
     # Sending
 
-    def _pump(self, now_ns: int, events: list[SessionEvent] | None = None) -> None:
+    def _pump(self, now_ns: int) -> None:
         """Write and deliver until there is nothing left of either, then set the timer."""
         if self._transport is None:
             return
@@ -346,7 +352,7 @@ class Driver(WSListener):
             return  # called by a handler: the pump around it goes on with the rest
         self._is_pumping = True
         try:
-            events = events or session.events()
+            events = session.events()
             while events:
                 for event in events:
                     self._deliver(event, now_ns)
@@ -369,6 +375,14 @@ class Driver(WSListener):
                 self._transport.send(kind, item.data)
 
     # Delivering
+
+    def _deliver_audio(self, frame: AudioFrame, now_ns: int) -> None:
+        if self._is_broken:
+            return
+        try:
+            self.on_event(frame)
+        except Exception as error:
+            self._handler_failed(error, now_ns)
 
     def _deliver(self, event: SessionEvent, now_ns: int) -> None:
         if type(event) is SessionEnded:
@@ -429,7 +443,8 @@ class Driver(WSListener):
                 return
             self._timer.cancel()
         self._timer_at_ns = at_ns
-        self._timer = self._loop.call_later(max(at_ns - now_ns, 0) / 1e9, self._on_timer)
+        wait_ns = -(-at_ns // _GRID_NS) * _GRID_NS - now_ns
+        self._timer = self._loop.call_later(max(wait_ns / 1e9, 0) + _ROUNDING_S, self._on_timer)
 
     def _on_timer(self) -> None:
         self._timer = None
