@@ -230,15 +230,16 @@ class Fanout:
             cut = held
         else:
             cut = head if cause is PauseCause.CLIENT else max(0, head - self.hold_back_samples)
+        # First nothing more gets in; then what is in is taken back.
+        if not self.pauses.is_paused:
+            self.ring.records.append(Paused(head))
+        began = self.pauses.begin(cause, requester, at=head)
+        self.wake()
         if held is None or cut < held:
             self._cuts[cause, requester] = cut
             self._withdraw(cut)
         else:
             cut = held
-        if not self.pauses.is_paused:
-            self.ring.records.append(Paused(head))
-        began = self.pauses.begin(cause, requester, at=head)
-        self.wake()
         return Cut(cut, began, tuple(cursor.sent_since(cut) for cursor in self._cursors))
 
     def end_pause(self, cause: PauseCause, requester: str) -> int:
