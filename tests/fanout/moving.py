@@ -65,6 +65,7 @@ class Link(world.Endpoint):
         if self.refusal is not None and self.server.state == "opening":
             self.server.events()
             self.server.refuse(now_ns, reason=self.refusal)
+            self.refusal = None
         server_events = self.server.events()
         for event in server_events:
             if isinstance(event, CloseRequested):

@@ -224,7 +224,8 @@ class Streaming:
         uri = service if isinstance(service, str) else service.uri
         config = {"name": f"{len(self.endpoints)}", "uri": uri, "api_key": KEY}
         config |= {"client_secret": SECRET}
-        for name in ("channel", "custom_config", "asks_languages", "api_key", "client_secret"):
+        settings = ("channel", "custom_config", "asks_languages", "api_key", "client_secret")
+        for name in (*settings, "reconnections"):
             if name in options:
                 config[name] = options.pop(name)  # type: ignore[assignment]
         endpoint = Endpoint(
