@@ -15,6 +15,7 @@ import msgspec
 
 from openaudiohook.audio import RATE
 from openaudiohook.exceptions import ConfigurationError, MediaError
+from openaudiohook.fanout.engine import MAX_HOLD_BACK_SAMPLES
 from openaudiohook.monitor.policy import SwitchedBy
 from openaudiohook.monitor.sources import SourceSpec
 from openaudiohook.monitor.sources.wav import WavFile
@@ -41,7 +42,7 @@ __all__ = [
 
 Played = Literal["external", "internal", "both"]
 
-MAX_HOLD_BACK_MS: Final = 3000
+MAX_HOLD_BACK_MS: Final = MAX_HOLD_BACK_SAMPLES * 1000 // RATE
 """How long a call's audio can be held back."""
 
 _LONGEST_CALL_S: Final = 24 * 3600
