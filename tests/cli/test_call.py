@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import hashlib
 import io
 import json
 import os
 import signal
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -93,6 +95,67 @@ def test_a_tone_arrives_and_json_is_all_there_is_on_stdout(service: Service) -> 
         assert (endpoint["sent_s"], endpoint["sent_samples"]) == (1.5, 12_000)
         assert set(endpoint["paused_s"]) == {"secure", "client", "server", "union"}
     assert [len(session.audio) for session in service.sessions] == [24_000, 24_000]
+
+
+def moving_once(session: Session, event: SessionEvent) -> None:
+    """Ask to be moved after half a second of audio, unless it was moved already."""
+    polite(session, event)
+    opened = session.seen(OpenRequested)
+    if isinstance(event, AudioFrame) and len(session.frames) == 5 and opened:
+        assert isinstance(opened[0], OpenRequested)
+        if not opened[0].parameters.continued_sessions:
+            session.session.reconnect(time.monotonic_ns())
+            session.driver.flush()
+
+
+@pytest.mark.parametrize("form", ["option", "file", "not at all"])
+def test_a_service_that_asks_is_followed_where_that_is_switched_on(
+    form: str, tmp_path: Path
+) -> None:
+    with service_thread(moving_once) as service:
+        where: tuple[object, ...] = ("--uri", service.uri, *CREDENTIALS)
+        if form == "option":
+            where += ("--reconnect",)
+        elif form == "file":
+            file = tmp_path / "endpoints.toml"
+            file.write_text(
+                f'[[endpoint]]\nuri = "{service.uri}"\napi_key = "{KEY}"\n'
+                f'client_secret = "{SECRET_TEXT}"\nreconnections = true\n'
+            )
+            where = ("--endpoints", file)
+        result = call(*where, "--tone", "3", "--speed", "2", "--json")
+    assert (result.exit_code, result.stderr) == (0, "")
+    (endpoint,) = json.loads(result.stdout)["endpoints"]
+    sessions = endpoint["sessions"]
+    assert endpoint["state"] == "completed"
+    assert endpoint["sent_samples"] == endpoint["call_samples"] == 24_000
+    assert [one["session_id"] for one in sessions] == [
+        one.session.session_id for one in service.sessions
+    ]
+    for one, session in zip(sessions, service.sessions, strict=True):
+        assert one["sent_sha256"] == hashlib.sha256(session.audio).hexdigest()
+        assert 2 * one["sent_samples"] == len(session.audio)
+        assert one["error"] is None
+    if form == "not at all":
+        assert len(sessions) == 1
+        assert endpoint["sent_sha256"] == sessions[0]["sent_sha256"]
+    else:
+        assert len(sessions) == 2
+        assert endpoint["sent_sha256"] is None
+        assert endpoint["resent_samples"] == sum(one["sent_samples"] for one in sessions) - 24_000
+        # Nobody pays twice for the moment in which both were open.
+        assert endpoint["chargeable_samples"] == 24_000 - endpoint["open_samples"]
+
+
+def test_people_are_told_of_several_sessions() -> None:
+    with service_thread(moving_once) as service:
+        result = call(
+            *("--uri", service.uri, *CREDENTIALS),
+            *("--tone", "3", "--speed", "2", "--reconnect"),
+        )
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert "endpoint-1: 2 sessions, " in result.stdout
+    assert "s sent again" in result.stdout
 
 
 def test_people_get_a_table(service: Service) -> None:
@@ -293,6 +356,7 @@ def test_a_wrong_secret_ends_the_call_with_a_sentence_that_helps(service: Servic
         (["--endpoints", "none.toml", "--tone", 1], "none.toml: cannot be read"),
         (["--endpoints", "x", "--uri", "URI", "--tone", 1], "--uri is written in the file"),
         (["--endpoints", "x", "--channel", "both", "--tone", 1], "--channel is written in"),
+        (["--endpoints", "x", "--reconnect", "--tone", 1], "--reconnect is written in the file"),
         (["--endpoints", "x", "--api-key", "k", "--tone", 1], "--api-key is written in the file"),
     ],
 )

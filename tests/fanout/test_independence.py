@@ -65,7 +65,10 @@ class BrokenOutlet:
         raise OSError("what nobody should read")
 
     def send_audio(self, payload: bytes, now_ns: int) -> bool:
-        return False
+        return True
+
+    def write_audio(self) -> None:
+        raise OSError("what nobody should read")
 
 
 def with_a_connection_that_raises(world: World, endpoint: Endpoint, second: int) -> None:

@@ -47,6 +47,22 @@ def test_an_organisation_has_at_most_five() -> None:
         require_count(0)
 
 
+def test_reconnections_are_off_unless_they_are_switched_on(
+    load: Callable[[str], tuple[EndpointConfig, ...]],
+) -> None:
+    assert [one.reconnections for one in load(GOOD)] == [False]
+    assert [one.reconnections for one in load(GOOD + "reconnections = true")] == [True]
+    with pytest.raises(ConfigurationError, match="reconnections"):
+        load(GOOD + 'reconnections = "yes"')
+
+
+def test_clear_text_that_was_asked_for_is_let_through_to_the_connection(tmp_path: Path) -> None:
+    path = tmp_path / "one.toml"
+    path.write_text(GOOD.replace("wss://", "ws://"), encoding="utf-8")
+    (config,) = load_integrations(path, allow_ws=True)
+    assert config.allow_clear_text
+
+
 @pytest.mark.parametrize(
     "uri",
     [

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from openaudiohook.fanout.pauses import PauseInterval
-from openaudiohook.monitor.metering import FREE_PAUSES, chargeable_samples
+from openaudiohook.fanout.pauses import PauseInterval, length
+from openaudiohook.monitor.metering import FREE_PAUSES, chargeable_samples, chargeable_spans
 from openaudiohook.protocol.types import PauseCause
 
 pytestmark = pytest.mark.unit
@@ -28,6 +28,13 @@ def test_what_never_opened_or_ended_at_once_is_free(
     opened_at: int | None, ended_at: int | None
 ) -> None:
     assert chargeable_samples(opened_at=opened_at, ended_at=ended_at, pauses=[]) == 0
+
+
+def test_sessions_that_overlap_are_charged_once_and_what_lay_between_them_is_free() -> None:
+    moved = chargeable_spans(opened_at=0, ended_at=600, pauses=[])
+    moved += chargeable_spans(opened_at=500, ended_at=900, pauses=[pause(SECURE, 700, 800)])
+    moved += chargeable_spans(opened_at=950, ended_at=1000, pauses=[])
+    assert length(moved) == 900 - 100 + 50
 
 
 def test_secure_and_client_pauses_are_free_and_overlaps_count_once() -> None:

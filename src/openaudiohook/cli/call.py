@@ -374,6 +374,12 @@ def _print_table(report: CallReport) -> None:
         figures = [f"{samples / RATE:.3f}" for samples in durations]
         table.add_row(endpoint.name, str(endpoint.state), *figures)
     console.print(table)
+    for endpoint in report.endpoints:
+        if len(endpoint.sessions) > 1:
+            resent = endpoint.account.resent / RATE
+            console.print(
+                f"{endpoint.name}: {len(endpoint.sessions)} sessions, {resent:.3f} s sent again"
+            )
 
 
 def _print_failures(report: CallReport) -> None:
