@@ -65,9 +65,6 @@ class BrokenOutlet:
         raise OSError("what nobody should read")
 
     def send_audio(self, payload: bytes, now_ns: int) -> bool:
-        return True
-
-    def write_audio(self) -> None:
         raise OSError("what nobody should read")
 
 

@@ -144,9 +144,6 @@ class Endpoint:
         self.queued_bytes += len(payload)
         return True
 
-    def write_audio(self) -> None:
-        assert self.direct_frames  # it is on the link already
-
     # The world's part
 
     def connect(self, now_ns: int) -> None:

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import ClassVar, Final
 
-import msgspec
-
 from openaudiohook.exceptions import LocalProtocolError, RemoteProtocolError
 from openaudiohook.protocol._limits import MessageLimits
 from openaudiohook.protocol._pauses import PauseArbiter, Trigger
 from openaudiohook.protocol._pings import Pings
 from openaudiohook.protocol._session import Binary, Outgoing, SendBinary, SendText, Session, Text
+from openaudiohook.protocol._timers import ClientTimers
 from openaudiohook.protocol._transitions import (
     AUDIO,
     CLIENT_AFTER,
@@ -21,8 +20,12 @@ from openaudiohook.protocol._transitions import (
     CLIENT_RECEIVED,
     CLIENT_TIMEOUTS,
 )
-from openaudiohook.protocol.codec import decode_server_message, encode_message
-from openaudiohook.protocol.duration import NS_PER_S, Duration
+from openaudiohook.protocol.codec import (
+    decode_server_message,
+    encode_message,
+    require_short_custom_config,
+)
+from openaudiohook.protocol.duration import Duration
 from openaudiohook.protocol.events import (
     DisconnectRequested,
     EntitiesReceived,
@@ -57,7 +60,6 @@ from openaudiohook.protocol.messages import (
 )
 from openaudiohook.protocol.trace import Trace
 from openaudiohook.protocol.types import (
-    MAX_CUSTOM_CONFIG_BYTES,
     MAX_SENT_BYTES,
     ClientState,
     CloseReason,
@@ -70,22 +72,6 @@ __all__ = ["ClientSession", "ClientTimers"]
 # Answers we asked for are heard even when the server talks too much; only what it says
 # of its own accord is dropped.
 _DROPPED_OVER_LIMIT: Final = frozenset({"event", "pause", "resume", "reconnect", "updated"})
-
-
-class ClientTimers(msgspec.Struct, frozen=True, kw_only=True):
-    """How long the client waits, in nanoseconds (protocol section 10.3).
-
-    Attributes:
-        open_ns: for `opened`.
-        first_ping_ns: from `opened` to the first ping; the second follows its pong at once.
-        ping_ns: from ping to ping; the previous one must have been answered by then.
-        close_ns: for `closed`.
-    """
-
-    open_ns: int = 5 * NS_PER_S
-    first_ping_ns: int = 1 * NS_PER_S
-    ping_ns: int = 5 * NS_PER_S
-    close_ns: int = 10 * NS_PER_S
 
 
 class ClientSession(Session):
@@ -181,13 +167,7 @@ class ClientSession(Session):
             LocalProtocolError: `customConfig` is over 60,000 bytes, or it was sent before.
         """
         self._require("open")
-        size = 0
-        if parameters.custom_config is not None:
-            size = len(msgspec.json.encode(parameters.custom_config))
-        if size > MAX_CUSTOM_CONFIG_BYTES:
-            raise LocalProtocolError(
-                f"customConfig is {size} bytes; at most {MAX_CUSTOM_CONFIG_BYTES} are allowed"
-            )
+        require_short_custom_config(parameters)
         self._send("open", parameters, now_ns, position=position)
         self.position = position
         self._offered = parameters.media
@@ -231,7 +211,9 @@ class ClientSession(Session):
                 f"a frame of {size} bytes; 1 to {MAX_SENT_BYTES // self._frame_bytes} samples of "
                 f"{self._frame_bytes} bytes are possible"
             )
-        self._advance(size // self._frame_bytes, now_ns)
+        if self.trace is not None:
+            self._trace_audio(size // self._frame_bytes, now_ns)
+        self.position += size // self._frame_bytes
         self._outgoing.append(SendBinary(payload))
 
     def pass_audio(self, size_bytes: int, now_ns: int) -> bool:
@@ -253,7 +235,9 @@ class ClientSession(Session):
             or not 0 < size_bytes <= MAX_SENT_BYTES
         ):
             return False
-        self._advance(size_bytes // unit, now_ns)
+        if self.trace is not None:
+            self._trace_audio(size_bytes // unit, now_ns)
+        self.position += size_bytes // unit
         return True
 
     def drop_audio(self, samples: int, now_ns: int) -> None:
@@ -315,13 +299,9 @@ class ClientSession(Session):
             raise LocalProtocolError(f"the client's pause does {held} hold")
         self._arbitrate(trigger, now_ns)
 
-    def _advance(self, samples: int, now_ns: int) -> None:
-        """Move on by audio that is sent now."""
-        if self.trace is not None:
-            self.trace.audio(
-                position_ns=samples_to_ns(self.position), samples=samples, now_ns=now_ns
-            )
-        self.position += samples
+    def _trace_audio(self, samples: int, now_ns: int) -> None:
+        assert self.trace is not None
+        self.trace.audio(position_ns=samples_to_ns(self.position), samples=samples, now_ns=now_ns)
 
     def _arbitrate(self, trigger: Trigger, now_ns: int) -> None:
         answer = self._pauses.apply(trigger)

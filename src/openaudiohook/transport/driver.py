@@ -95,6 +95,7 @@ class Driver(WSListener):
         "_is_broken",
         "_is_pumping",
         "_loop",
+        "_stream",
         "_timer",
         "_timer_at_ns",
         "_transport",
@@ -118,6 +119,7 @@ class Driver(WSListener):
         self._loop = asyncio.get_running_loop()
         self.ended: asyncio.Future[SessionEnded] = self._loop.create_future()
         self._transport: WSTransport | None = None
+        self._stream: asyncio.Transport | None = None  # what is below it
         self._wire: Wire | None = None
         self._assembler = MessageAssembler()
         self._timer: asyncio.TimerHandle | None = None
@@ -143,17 +145,17 @@ class Driver(WSListener):
         Returns:
             False, with nothing done, unless the frame can be written and nothing goes before it.
         """
-        transport, session = self._transport, self.session
+        stream = self._stream
         if (
-            transport is None
+            stream is None
             or self._is_blocked
             or self._close_at_ns is not None
-            or transport.underlying_transport.is_closing()
-            or not session.pass_audio(len(payload), now_ns)  # type: ignore[union-attr]
+            or stream.is_closing()
+            or not self.session.pass_audio(len(payload), now_ns)  # type: ignore[union-attr]
         ):
             return False
         # A frame that is sent causes no event and moves no deadline: there is nothing to pump.
-        transport.send(_BINARY_TYPE, payload)
+        self._transport.send(_BINARY_TYPE, payload)  # type: ignore[union-attr]
         return True
 
     @property
@@ -192,7 +194,8 @@ class Driver(WSListener):
     def on_ws_connected(self, transport: WSTransport) -> None:
         """Begin."""
         self._transport = transport
-        sock = transport.underlying_transport.get_extra_info("socket")
+        self._stream = transport.underlying_transport
+        sock = self._stream.get_extra_info("socket")
         self._fileno = -1 if sock is None else sock.fileno()
         self._wire = cast("Wire", transport.underlying_transport.get_protocol())
         self._pump(time.monotonic_ns())
@@ -235,7 +238,7 @@ class Driver(WSListener):
         self._pump(now_ns)
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = self._transport = self._wire = self.on_writable = None
+        self._timer = self._transport = self._stream = self._wire = self.on_writable = None
         self.on_event = _ignore
         if self._ended_event is not None and not self.ended.done():
             self.ended.set_result(self._ended_event)
