@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import ClassVar, Final
 
 from openaudiohook.exceptions import LocalProtocolError, RemoteProtocolError
+from openaudiohook.protocol import codec
 from openaudiohook.protocol._limits import MessageLimits
 from openaudiohook.protocol._pauses import PauseArbiter, Trigger
 from openaudiohook.protocol._pings import Pings
@@ -20,11 +21,6 @@ from openaudiohook.protocol._transitions import (
     CLIENT_RECEIVED,
     CLIENT_TIMEOUTS,
 )
-from openaudiohook.protocol.codec import (
-    decode_server_message,
-    encode_message,
-    require_short_custom_config,
-)
 from openaudiohook.protocol.duration import Duration
 from openaudiohook.protocol.events import (
     DisconnectRequested,
@@ -38,7 +34,12 @@ from openaudiohook.protocol.events import (
     SessionOpened,
     UpdateConfirmed,
 )
-from openaudiohook.protocol.media import MediaParameter, ns_to_samples, samples_to_ns
+from openaudiohook.protocol.media import (
+    MediaParameter,
+    ns_to_samples,
+    samples_to_ns,
+    selection_problem,
+)
 from openaudiohook.protocol.messages import (
     SERVER_PARAMETERS,
     ClientMessage,
@@ -59,13 +60,7 @@ from openaudiohook.protocol.messages import (
     is_language_code,
 )
 from openaudiohook.protocol.trace import Trace
-from openaudiohook.protocol.types import (
-    MAX_SENT_BYTES,
-    ClientState,
-    CloseReason,
-    ErrorCode,
-    Role,
-)
+from openaudiohook.protocol.types import MAX_SENT_BYTES, ClientState, CloseReason, ErrorCode, Role
 
 __all__ = ["ClientSession", "ClientTimers"]
 
@@ -167,7 +162,7 @@ class ClientSession(Session):
             LocalProtocolError: `customConfig` is over 60,000 bytes, or it was sent before.
         """
         self._require("open")
-        require_short_custom_config(parameters)
+        codec.require_short_custom_config(parameters)
         self._send("open", parameters, now_ns, position=position)
         self.position = position
         self._offered = parameters.media
@@ -352,7 +347,7 @@ class ClientSession(Session):
         )
 
     def _decode(self, data: Text) -> ServerMessage:
-        return decode_server_message(data)
+        return codec.decode_server_message(data)
 
     def _unreadable(self, error: RemoteProtocolError, now_ns: int) -> None:
         self._violated(
@@ -423,11 +418,7 @@ class ClientSession(Session):
     def _opened(self, message: ServerMessage, now_ns: int) -> None:
         parameters = message.parameters
         assert isinstance(parameters, OpenedParameters)
-        problem = None
-        if len(parameters.media) > 1:
-            problem = "opened selects more than one media"
-        elif parameters.media and parameters.media[0] not in self._offered:
-            problem = "opened selects media that was not offered"
+        problem = selection_problem(parameters.media, offered=self._offered)
         if problem is not None:
             self._violated(
                 ErrorCode.BAD_MESSAGE, problem, now_ns, message_type="opened", seq=message.seq
@@ -582,7 +573,7 @@ class ClientSession(Session):
             position=Duration(samples_to_ns(self.position if position is None else position)),
             parameters=parameters,
         )
-        data = encode_message(message)
+        data = codec.encode_message(message)
         self._sequence.next()
         if self.trace is not None:
             self.trace.message(message, now_ns)

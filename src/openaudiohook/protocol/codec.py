@@ -21,14 +21,26 @@ from openaudiohook.protocol.messages import (
     SERVER_PARAMETERS,
     ClientMessage,
     Count,
+    OpenParameters,
     Parameters,
     ServerMessage,
     UnknownParameters,
     Uuid,
 )
-from openaudiohook.protocol.types import MAX_RECEIVED_BYTES, MAX_SENT_BYTES, VERSION, ErrorCode
+from openaudiohook.protocol.types import (
+    MAX_CUSTOM_CONFIG_BYTES,
+    MAX_RECEIVED_BYTES,
+    MAX_SENT_BYTES,
+    VERSION,
+    ErrorCode,
+)
 
-__all__ = ["decode_client_message", "decode_server_message", "encode_message"]
+__all__ = [
+    "decode_client_message",
+    "decode_server_message",
+    "encode_message",
+    "require_short_custom_config",
+]
 
 Text = bytes | bytearray | memoryview | str
 _Envelope = TypeVar("_Envelope")
@@ -129,6 +141,20 @@ def decode_server_message(text: Text) -> ServerMessage:
         clientseq=envelope.clientseq,
         parameters=_read_parameters(_SERVER_DECODERS, envelope),
     )
+
+
+def require_short_custom_config(parameters: OpenParameters) -> None:
+    """Return where `customConfig` is absent or at most 60,000 bytes (protocol section 5.1).
+
+    Raises:
+        LocalProtocolError: it is longer.
+    """
+    if parameters.custom_config is not None:
+        size = len(msgspec.json.encode(parameters.custom_config))
+        if size > MAX_CUSTOM_CONFIG_BYTES:
+            raise LocalProtocolError(
+                f"customConfig is {size} bytes; at most {MAX_CUSTOM_CONFIG_BYTES} are allowed"
+            )
 
 
 def encode_message(message: ClientMessage | ServerMessage) -> bytes:

@@ -17,6 +17,7 @@ __all__ = [
     "offer_for",
     "samples_to_ns",
     "select_media",
+    "selection_problem",
 ]
 
 SAMPLE_RATE: Final = 8_000
@@ -90,3 +91,14 @@ def select_media(
     else:
         test = frozenset(usable).__contains__
     return next((media for media in offered if test(media)), None)
+
+
+def selection_problem(
+    selected: Sequence[MediaParameter], *, offered: Sequence[MediaParameter]
+) -> str | None:
+    """Return what is wrong with the media that `opened` selects (protocol section 6.1), or None."""
+    if len(selected) > 1:
+        return "opened selects more than one media"
+    if selected and selected[0] not in offered:
+        return "opened selects media that was not offered"
+    return None

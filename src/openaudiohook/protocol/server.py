@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import ClassVar, Final
 
-import msgspec
-
 from openaudiohook.exceptions import LocalProtocolError, RemoteProtocolError
 from openaudiohook.protocol._outbox import Outbox
 from openaudiohook.protocol._session import Binary, Outgoing, SendText, Session, Text
+from openaudiohook.protocol._timers import ServerTimers
 from openaudiohook.protocol._transitions import (
     AUDIO,
     SERVER_AFTER,
@@ -19,7 +18,7 @@ from openaudiohook.protocol._transitions import (
     SERVER_TIMEOUTS,
 )
 from openaudiohook.protocol.codec import decode_client_message, encode_message
-from openaudiohook.protocol.duration import NS_PER_S, Duration
+from openaudiohook.protocol.duration import Duration
 from openaudiohook.protocol.entities import Entity
 from openaudiohook.protocol.events import (
     AudioDiscarded,
@@ -71,22 +70,6 @@ __all__ = ["MAX_JUMP_SAMPLES", "ServerSession", "ServerTimers"]
 
 # A peer that claims a longer gap is lying or broken; it would make a recorder fill disks.
 MAX_JUMP_SAMPLES: Final = 24 * 3600 * SAMPLE_RATE
-
-
-class ServerTimers(msgspec.Struct, frozen=True, kw_only=True):
-    """How long the server waits, in nanoseconds (protocol section 10.3).
-
-    Attributes:
-        open_ns: for `open` after the upgrade.
-        ping_ns: for the next `ping` while the session is open.
-        close_ns: for `close` after our `disconnect`.
-        linger_ns: for the client to close the connection after our `closed`.
-    """
-
-    open_ns: int = 10 * NS_PER_S
-    ping_ns: int = 15 * NS_PER_S
-    close_ns: int = 10 * NS_PER_S
-    linger_ns: int = 5 * NS_PER_S
 
 
 class ServerSession(Session):
