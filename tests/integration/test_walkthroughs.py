@@ -19,6 +19,7 @@ PAGES = (
     "docs/intro/first-service.md",
     "docs/intro/first-call.md",
     "docs/howto/check-a-signature.md",
+    "docs/howto/several-workers.md",
     "docs/topics/authentication.md",
 )
 # Commands for a checkout, which .ci/run runs itself.
