@@ -21,9 +21,10 @@ class Loudness(Consumer):
     capabilities = Capabilities(channels=(Channel.EXTERNAL,))
 
     def audio(self, frame: AudioFrame) -> None:
-        if frame.position % 8000 < frame.samples:  # the first frame of each second
+        ahead = -frame.position % 8000
+        if ahead < frame.samples:  # a second begins within this frame
             level = measure_ulaw(channel_bytes(frame, Channel.EXTERNAL))
-            print(f"{frame.position // 8000:4} s {level.rms_dbfs:6.1f} dBFS", flush=True)
+            print(f"{(frame.position + ahead) // 8000:4} s {level.rms_dbfs:6.1f} dBFS", flush=True)
 
 
 async def main() -> None:
