@@ -57,5 +57,5 @@ async def main(port: int, count: int, kind: str) -> None:
 
 
 if __name__ == "__main__":
-    os.nice(10)  # who floods has a machine of his own: leave this one's to the service and the calls
+    os.nice(10)  # in truth who floods has machines of his own
     asyncio.run(main(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]))
