@@ -57,6 +57,16 @@ class Address(msgspec.Struct, frozen=True):
         return cls(host.removeprefix("[").removesuffix("]"), int(port))
 
 
+def _check_host(key: str, host: str) -> None:
+    """Refuse what the resolver would not even look up: an empty or endless part, a NUL."""
+    try:
+        is_name = b"\0" not in host.encode("idna")
+    except UnicodeError:
+        is_name = False
+    if not is_name:
+        raise ConfigurationError(f"{key}: {host!r} is no address or host name")
+
+
 class ServiceConfig(msgspec.Struct, frozen=True, kw_only=True):
     """Everything a service can be told; `SETTINGS` says what each field means.
 
@@ -109,9 +119,10 @@ class ServiceConfig(msgspec.Struct, frozen=True, kw_only=True):
             )
         if self.admin is not None:
             try:
-                Address.parse(self.admin)
+                _check_host("admin", Address.parse(self.admin).host)
             except ValueError as error:
                 raise ConfigurationError(f"admin: {error}") from None
+        _check_host("host", self.host)
         if not self.path.startswith("/"):
             raise ConfigurationError(f"path: {self.path!r} must start with /")
         has_credentials = self.api_key is not None or self.credentials is not None
