@@ -220,15 +220,31 @@ def test_wrong_usage_is_exit_2_with_a_sentence(options: tuple[str, ...], message
     assert message in result.output
 
 
-def test_a_port_in_use_is_exit_1_and_named() -> None:
+@pytest.mark.parametrize("options", [("--port",), ("--port", "0", "--admin")])
+def test_a_port_in_use_is_exit_1_and_named(options: tuple[str, ...]) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        result = run("--no-auth", "--port", str(port))
+        address = f"127.0.0.1:{port}" if options[-1] == "--admin" else str(port)
+        result = run("--no-auth", *options, address)
     assert result.returncode == 1
-    assert f"port {port}" in result.stderr
+    assert f"cannot listen on 127.0.0.1 port {port}: another program has it" in result.stderr
     assert "Traceback" not in result.stderr
+    assert result.stdout == ""
+
+
+@pytest.mark.parametrize(
+    ("address", "message"),
+    [
+        ("no.such.host.invalid:9090", "no such host"),
+        ("203.0.113.9:9090", "the address is not one of this machine's"),
+    ],
+)
+def test_an_admin_address_that_cannot_be_had_is_explained(address: str, message: str) -> None:
+    result = run("--no-auth", "--port", "0", "--admin", address)
+    assert result.returncode == 1
+    assert message in result.stderr
     assert result.stdout == ""
 
 

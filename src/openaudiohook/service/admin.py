@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
+import os
+import socket
 from collections.abc import Callable
 
 from openaudiohook.exceptions import ConfigurationError
@@ -20,6 +23,11 @@ AdminReply = tuple[int, str, bytes]
 
 _MAX_HEAD_BYTES = 8 * 1024
 _TIMEOUT_S = 5.0
+_REMEDIES = {
+    errno.EADDRINUSE: "another program has it: stop that one, or choose another port",
+    errno.EACCES: "it is reserved for the system: choose a port above 1023",
+    errno.EADDRNOTAVAIL: "the address is not one of this machine's: use 127.0.0.1",
+}
 _REASONS = {200: "OK", 400: "Bad Request", 404: "Not Found", 405: "Method Not Allowed", 503: "Down"}
 
 
@@ -50,8 +58,7 @@ class AdminListener:
             )
         except OSError as error:
             raise ConfigurationError(
-                f"admin: cannot listen on {address.host} port {address.port}: "
-                f"{error.strerror or type(error).__name__}"
+                f"admin: cannot listen on {address.host} port {address.port}: {_remedy(error)}"
             ) from None
 
     async def close(self) -> None:
@@ -101,3 +108,10 @@ class AdminListener:
             known = " and ".join(self._pages)
             return 404, "text/plain", f"there are {known}\n".encode()
         return page()
+
+
+def _remedy(error: OSError) -> str:
+    if isinstance(error, socket.gaierror):
+        return "no such host; use an address of this machine"
+    number = error.errno or 0  # asyncio words the error anew, and keeps its number
+    return _REMEDIES.get(number, os.strerror(number))
