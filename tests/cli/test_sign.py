@@ -224,6 +224,9 @@ def test_no_output_shows_the_secret() -> None:
     ("arguments", "complaint"),
     [
         (("--uri", "localhost", *KEY, *SECRET), "must begin with wss://"),
+        (("--uri", f"https://{HOST}", *KEY, *SECRET), "must begin with wss://"),
+        (("--uri", URI, *KEY, *SECRET, "--created", "9", "--expires", "8"), "is before --created"),
+        (("--uri", URI, *KEY, *SECRET, "--expires", "8"), "--expires 8 is before --created"),
         (("--uri", URI, *SECRET), "give --api-key"),
         (("--uri", URI, *KEY), "--client-secret"),
         (("--uri", URI, *KEY, "--client-secret", "p@ss"), "not base64"),
@@ -236,6 +239,7 @@ def test_no_output_shows_the_secret() -> None:
         (("--explain", *SECRET), "--uri"),
         (("--explain", "--uri", URI, *SECRET), "no header lines"),
         (("--explain", "--uri", "ftp://x", *SECRET), "must begin with wss://"),
+        (("--explain", "--uri", f"http://{HOST}", *SECRET), "must begin with wss://"),
         (("--explain", "--uri", URI, "--client-secret", "%"), "not base64"),
         (("--explain", "--uri", URI, "--client-secret", ""), "empty"),
         (("--explain", "--uri", URI, *SECRET, "--nonce", "x"), "--nonce is only used to sign"),

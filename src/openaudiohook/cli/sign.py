@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sys
 import time
@@ -80,6 +81,7 @@ def sign(
     in which they differ, and says what to do.
 
     Key and secret are also read from OPENAUDIOHOOK_API_KEY and OPENAUDIOHOOK_CLIENT_SECRET.
+
     Exit status: 0 signed, or the signature is good; 1 it is not; 2 wrong usage.
     """
     given = {
@@ -90,6 +92,8 @@ def sign(
         "--created": created,
         "--expires": expires,
     }
+    if not re.match("wss?://", uri, re.IGNORECASE):
+        raise click.UsageError("--uri: not a usable URI: it must begin with wss:// (or ws://)")
     try:
         if is_explaining:
             _refuse([name for name, value in given.items() if value is not None], "to sign")
@@ -130,6 +134,10 @@ def _sign(
         raise click.UsageError("give --api-key, or set OPENAUDIOHOOK_API_KEY")
     if not client_secret:
         raise click.UsageError("the client secret is empty: requests are not signed then")
+    if expires is not None and expires < created:
+        raise click.UsageError(
+            f"--expires {expires} is before --created {created}: no service would ever accept that"
+        )
     credentials = Credentials.from_text(api_key, client_secret)
     organization_id, session_id, correlation_id = ids
     headers = upgrade_headers(
