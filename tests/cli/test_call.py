@@ -310,7 +310,8 @@ def test_a_wrong_secret_ends_the_call_with_a_sentence_that_helps(service: Servic
         "--uri", service.uri, "--api-key", KEY, "--client-secret", "AAAA", "--tone", "3600"
     )
     assert result.exit_code == 1
-    assert "failed" in result.stdout
+    assert result.stdout.startswith("no endpoint opened, so nothing was sent, conversation ")
+    assert result.stdout.count("\n") == 1
     assert result.stderr.startswith(f"endpoint-1 ({service.uri}): ")
     assert "401" in result.stderr
     assert "check the API key and the client secret" in result.stderr

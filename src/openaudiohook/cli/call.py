@@ -351,6 +351,10 @@ def _print_table(report: CallReport) -> None:
     if start is None:
         console.print("monitoring was never switched on: nobody was connected")
         return
+    if all(endpoint.account.opened_at is None for endpoint in report.endpoints):
+        conversation = report.conversation_id
+        console.print(f"no endpoint opened, so nothing was sent, conversation {conversation}")
+        return
     console.print(
         f"call of {report.call_samples / RATE:.3f} s, monitored from {start / RATE:.3f} s, "
         f"conversation {report.conversation_id}"
