@@ -134,6 +134,7 @@ def test_every_command_has_help(name: str) -> None:
     result = CliRunner().invoke(main, [name, "--help"])
     assert (result.exit_code, result.stderr) == (0, "")
     assert f"Usage: main {name}" in result.output
+    assert "  Exit status: 0 " in result.output
 
 
 @pytest.mark.parametrize("name", list(COMMANDS))

@@ -16,6 +16,8 @@ def consumers() -> None:
     """List the consumers that are installed.
 
     Installing one switches nothing on: name it with `serve --consumer NAME`.
+
+    Exit status: 0 all well; 2 wrong usage.
     """
     table = Table(box=None, pad_edge=False)
     for column in ("NAME", "PACKAGE", "TARGET"):

@@ -48,7 +48,8 @@ def demo(
     line that is too thin; one refuses twice and then catches up. In the call a card number is read
     in a secure flow, and nothing of that leaves.
 
-    Exit status: 0 if everything the demo claims was so, 1 if not, and then it says what.
+    Exit status: 0 everything the demo claims was so; 1 it was not, and then it says what; 2 wrong
+    usage; 130 Ctrl-C.
     """
     scenario, captions = bundled_call(seconds)
     if json_file is not None:

@@ -21,6 +21,8 @@ def recover(ctx: click.Context, directory: Path) -> None:
     Sizes in the WAV headers are settled, missing or stale sidecars are rebuilt, and audio is
     never shortened. Prints a line per file; run it as often as you like, also beside a running
     service: files still being written are left alone.
+
+    Exit status: 0 all well; 1 a file could not be repaired, and its line says why; 2 wrong usage.
     """
     has_failed = False
     for outcome in recover_recordings(directory):

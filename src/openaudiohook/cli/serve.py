@@ -79,6 +79,9 @@ def serve(ctx: click.Context, /, config_file: Path | None, **options: Any) -> No
     Prints one line when it is ready. SIGTERM and Ctrl-C drain: running calls are served to
     their end; a second signal stops at once. SIGHUP reloads certificate and credentials. With
     --workers all of that holds for all of them; a worker that dies is replaced.
+
+    Exit status: 0 stopped, and no session was cut off; 1 it cannot listen, or sessions were cut
+    off; 2 wrong usage.
     """
     options["consumers"] = options["consumers"] or None
     config = load_config(config_file, environment=os.environ, options=options)
