@@ -95,6 +95,8 @@ def test_each_row_of_the_pause_table(
         "resume": [ResumeRequested(flowing=after == (0, 0))],
     }
     assert hand.new_events() == expected.get(what, [])
+    if after == (0, 0):
+        assert kinds(hand.audio(80)) == ["audio"]
 
 
 @pytest.mark.parametrize("server", [False, True])

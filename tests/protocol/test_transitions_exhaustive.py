@@ -44,6 +44,7 @@ from openaudiohook.protocol.events import (
     UpdateConfirmed,
 )
 from openaudiohook.protocol.types import ClientState, DisconnectReason, ErrorCode, ServerState
+from openaudiohook.testing.assertions import events_of
 
 pytestmark = pytest.mark.unit
 
@@ -167,6 +168,8 @@ def test_the_server_treats_each_message_in_each_state_as_the_protocol_says(
 def test_the_server_counts_each_message_in_each_state(state: ServerState, what: str) -> None:
     client = server_in(state)
     client.say(what, FROM_CLIENT[what])
+    for event in events_of(client.new_events(), MessageIgnored):
+        assert (event.message_type, event.seq) == (what, client.seq)
     if client.session.state not in (S.CLOSING, S.CLOSED):
         client.say("close", {"reason": "end"})
     if client.session.state is S.CLOSING:
