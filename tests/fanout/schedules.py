@@ -236,6 +236,7 @@ class Watched(Endpoint):
 
     def flush(self) -> None:
         for item in self.session.data_to_send(0):
+            self.is_clear = False
             data = b"" if isinstance(item, CloseConnection) else item.data
             if isinstance(item, SendBinary):
                 assert self.session.media is not None
@@ -245,12 +246,10 @@ class Watched(Endpoint):
             self.queue.append((type(item), data))
             self.queued_bytes += len(data)
 
-    def send_audio(self, payload: bytes, now_ns: int) -> bool:
-        if not super().send_audio(payload, now_ns):
-            return False
+    def write(self, payload: bytes) -> None:
+        super().write(payload)
         assert self.session.media is not None
         self.leaving.audio(payload, self.session.media.channels)
-        return True
 
     def listen(self, now_ns: int) -> None:
         for event in self.session.events():

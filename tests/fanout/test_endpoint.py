@@ -437,7 +437,7 @@ async def test_a_fault_of_ours_is_told_by_its_type() -> None:
     async with running(service), Streaming(SOURCE) as streaming:
         endpoint = streaming.stream_to(service)
         await until(lambda: endpoint.state is EndpointState.STREAMING)
-        endpoint.cursor._layout = None
+        endpoint.cursor.layout = None
         streaming.play(S)
         await until(lambda: streaming.tasks[0].done())
         report = endpoint.report()

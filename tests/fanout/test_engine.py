@@ -6,9 +6,11 @@ import pytest
 
 from fanout.world import MS, World, check
 from openaudiohook.exceptions import ConfigurationError, LocalProtocolError, MediaError
+from openaudiohook.fanout.convoy import Convoy
 from openaudiohook.fanout.cursor import Cursor, CursorState
 from openaudiohook.fanout.engine import Cut, Fanout
 from openaudiohook.fanout.pauses import PauseInterval
+from openaudiohook.fanout.ring import Ring
 from openaudiohook.protocol.events import PeerViolated, SessionOpened
 from openaudiohook.protocol.media import MediaParameter
 from openaudiohook.protocol.types import (
@@ -116,15 +118,20 @@ def test_between_frames_endpoints_are_left_alone(monkeypatch: pytest.MonkeyPatch
     world = opened_world()
     (endpoint,) = world.endpoints
     world.play(S)
-    advance, seen = Cursor.advance, []
+    advance, send, seen = Cursor.advance, Convoy.send, []
 
-    def counting(cursor: Cursor, now_ns: int) -> bool:
+    def advancing(cursor: Cursor, now_ns: int) -> bool:
         seen.append(now_ns)
         return advance(cursor, now_ns)
 
-    monkeypatch.setattr(Cursor, "advance", counting)
+    def sending(convoy: Convoy, ring: Ring, start: int, samples: int, now_ns: int) -> bool:
+        seen.append(now_ns)
+        return send(convoy, ring, start, samples, now_ns)
+
+    monkeypatch.setattr(Cursor, "advance", advancing)
+    monkeypatch.setattr(Convoy, "send", sending)
     world.play(S)
-    assert len(seen) == 10
+    assert len(set(seen)) == 10
     assert endpoint.cursor.position == 2 * S
 
 
@@ -721,18 +728,26 @@ def test_an_endpoint_that_never_opens_loses_everything_but_the_pauses() -> None:
     check(world, endpoint)
 
 
+class Broken:
+    """A hash that fails."""
+
+    def copy(self) -> Broken:
+        return self
+
+    def update(self, payload: bytes) -> None:
+        raise RuntimeError("secret text")
+
+    def hexdigest(self) -> str:
+        return ""
+
+
 def test_a_fault_of_ours_ends_one_endpoint_only() -> None:
     world = World()
     broken, other = world.endpoint("broken"), world.endpoint("other")
     world.settle()
-    world.play(S)
-
-    def fail(payload: bytes) -> None:
-        raise RuntimeError("secret text")
-
-    broken.cursor._is_whole = False
-    broken.cursor._hash = type("Broken", (), {"update": staticmethod(fail)})()  # type: ignore[assignment]
-    world.play(S)
+    broken.cursor.is_whole = False
+    broken.cursor.digest = Broken()  # type: ignore[assignment]
+    world.play(2 * S)
     assert broken.cursor.fault == "RuntimeError"
     assert broken.cursor.state is CursorState.ENDED
     assert b"".join(broken.received.octets[-2:]).count(b'"code":500') == 1

@@ -52,10 +52,11 @@ def gone(world: World, endpoint: Endpoint, second: int) -> None:
 
 def breaking_in_our_hands(world: World, endpoint: Endpoint, second: int) -> None:
     if second == 2:
-        endpoint.cursor._layout = None  # what cannot be: a mistake of our own
+        endpoint.cursor.layout = None  # what cannot be: a mistake of our own
 
 
 class BrokenOutlet:
+    is_clear = False
     is_writable = True
 
     def unsent_bytes(self) -> int:

@@ -130,7 +130,7 @@ async def test_a_session_that_is_lost_is_followed_by_another(how: str) -> None:
             case "silence":
                 service.services[0].is_mute = True
             case _:
-                endpoint.cursor._layout = None
+                endpoint.cursor.layout = None
                 streaming.play(800)
         await until(lambda: len(endpoint.report().sessions) == 2)
         await play(streaming, S)

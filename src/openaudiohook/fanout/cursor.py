@@ -11,10 +11,12 @@ import enum
 import hashlib
 from bisect import bisect_left
 from collections import deque
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, Protocol
 
 from openaudiohook.exceptions import LocalProtocolError
 from openaudiohook.fanout.account import Account, Part, settle
+from openaudiohook.fanout.convoy import Lane
 from openaudiohook.fanout.pauses import Pauses, Span, length, subtract
 from openaudiohook.fanout.ring import Discarded, Layout, Paused, Record, Resumed, Updated
 from openaudiohook.protocol.client import ClientSession
@@ -28,6 +30,8 @@ from openaudiohook.protocol.types import (
 )
 
 if TYPE_CHECKING:
+    from hashlib import _Hash as HASH
+
     from openaudiohook.fanout.engine import Fanout
 
 __all__ = ["SERVER_REQUESTER", "Cursor", "CursorState", "Outlet"]
@@ -38,6 +42,9 @@ SERVER_REQUESTER: Final = "endpoint"
 
 class Outlet(Protocol):
     """A session's connection; the transport's driver is one."""
+
+    is_clear: bool
+    """Whether nothing but frames was read or written since `send_audio` last succeeded."""
 
     @property
     def is_writable(self) -> bool:
@@ -54,6 +61,13 @@ class Outlet(Protocol):
 
     def send_audio(self, payload: bytes, now_ns: int) -> bool:
         """Do as the session's `send_audio` and `flush`; False where it takes the two of them."""
+        ...
+
+    def passage(self) -> tuple[Callable[[], bool], Callable[[bytes], object]]:
+        """Return what says whether the connection is closing, and what writes a frame.
+
+        Good while `is_clear`, for one who moves the session's position on for each frame.
+        """
         ...
 
 
@@ -73,6 +87,9 @@ class Cursor:
     Made by `Fanout.attach()`, and for a session that replaces another one by `Fanout.replace()`.
 
     Attributes:
+        digest: the hash of what it was sent; shared by all that were sent the same.
+        is_whole: it was sent all audio there was.
+        layout: what it is sent of the audio; None where it wants none.
         fault: the type of an error of our own that ended this endpoint's part in the call.
     """
 
@@ -82,7 +99,6 @@ class Cursor:
         "_checked",
         "_earlier",
         "_end",
-        "_hash",
         "_history",
         "_index",
         "_is_asked_off",
@@ -90,8 +106,6 @@ class Cursor:
         "_is_smooth",
         "_is_throttled",
         "_is_unflushed",
-        "_is_whole",
-        "_layout",
         "_opened_at",
         "_outlet",
         "_pauses",
@@ -99,7 +113,10 @@ class Cursor:
         "_session",
         "_skipped",
         "_start",
+        "digest",
         "fault",
+        "is_whole",
+        "layout",
     )
 
     def __init__(self, call: Fanout, *, earlier: Cursor | None = None) -> None:
@@ -109,7 +126,7 @@ class Cursor:
         self._call = call
         self._outlet: Outlet | None = None
         self._session: ClientSession | None = None
-        self._layout: Layout | None = None
+        self.layout: Layout | None = None
         self._sample_bytes = 1
         self._index = 0  # the next record of the history
         self._history = 0  # how much of what waits is history; 0 once all of it was sent
@@ -122,8 +139,8 @@ class Cursor:
         self._asked: deque[Span] = deque()  # where earlier sessions were paused by the endpoint
         self._is_asked_off = False  # one of these holds here
         self._is_called_off = False  # a pause of the call does
-        self._hash = hashlib.sha256(usedforsecurity=False)
-        self._is_whole = True  # it was sent everything there was
+        self.digest: HASH = hashlib.sha256(usedforsecurity=False)
+        self.is_whole = True
         self._opened_at: int | None = None
         self._end: int | None = None
 
@@ -166,7 +183,7 @@ class Cursor:
             skipped=tuple(self._skipped),
             pauses=tuple(self._pauses.intervals(until=end)),
             opened_at=self._opened_at,
-            sent_sha256=self._hash.hexdigest(),
+            sent_sha256=self.digest.hexdigest(),
         )
 
     def _asked_pauses(self) -> list[Span]:
@@ -208,8 +225,8 @@ class Cursor:
             raise LocalProtocolError(f"a cursor opens once, and this one is {self.state}")
         call, ring = self._call, self._call.ring
         if opened.media is not None:
-            self._layout = ring.layout_for(opened.media)
-            self._sample_bytes = self._layout.sample_bytes
+            self.layout = ring.layout_for(opened.media)
+            self._sample_bytes = self.layout.sample_bytes
         self._outlet, self._session = outlet, session
         self._opened_at = edge = call.edge
         self._start = start = session.position
@@ -269,6 +286,12 @@ class Cursor:
         """Account for the end of the endpoint's part: its session is over, or never began."""
         if self._end is None:
             self._end = self.position
+            self.digest = self.digest.copy()  # the others' goes on
+
+    @property
+    def check_at(self) -> int:
+        """The edge at which its backlog may be so large that it has to be looked at."""
+        return self._checked + self._call.throttle_in_samples
 
     def advance(self, now_ns: int) -> bool:
         """Send what is due; say whether more is waiting than could be sent now."""
@@ -284,8 +307,27 @@ class Cursor:
                 outlet.flush()
             return is_restless
         except Exception as error:
-            self._fail(error, session, outlet, now_ns)
+            self.fail(error, now_ns)
             return False
+
+    def lane(self, at: int) -> Lane | None:
+        """Return what it takes to send the frame that begins at `at`, if that is all that is due.
+
+        None where it is elsewhere, or where something else is due or could be.
+        """
+        session, outlet = self._session, self._outlet
+        if (
+            session is None
+            or outlet is None
+            or session.position != at
+            or session.trace is not None
+            or not (self._is_smooth and outlet.is_clear)
+            or self.layout is None
+            or self._index != len(self._call.ring.records)
+            or self._end is not None
+        ):
+            return None
+        return Lane(self, session, outlet, self.layout, *outlet.passage())
 
     def _send_frame(self, session: ClientSession, outlet: Outlet, now_ns: int) -> bool:
         """Do what `_advance` would where nothing is due but the one frame just completed.
@@ -294,13 +336,11 @@ class Cursor:
         anything at all is different.
         """
         call = self._call
-        ring, start, layout = call.ring, call.frame_start, self._layout
+        ring, start, layout = call.ring, call.frame_start, self.layout
         end = start + call.frame_samples
         if session.position != start or layout is None or self._index != len(ring.records):
             return False
-        if call.edge - self._checked >= call.throttle_in_samples and (
-            self._backlog(outlet) >= call.throttle_in_samples
-        ):
+        if call.edge >= self.check_at and (self._backlog(outlet) >= call.throttle_in_samples):
             return False
         payload = ring.read(start, call.frame_samples, layout)
         if not outlet.send_audio(payload, now_ns):
@@ -308,14 +348,17 @@ class Cursor:
         self._account(payload, layout, end)
         return True
 
-    def _fail(self, error: Exception, session: ClientSession, outlet: Outlet, now_ns: int) -> None:
-        # Whatever is wrong here stays here: the other endpoints hear nothing of it.
+    def fail(self, error: Exception, now_ns: int) -> None:
+        """End the session for a mistake of our own; the other endpoints hear nothing of it."""
+        session, outlet = self._session, self._outlet
         self.fault = type(error).__name__
         self._is_unflushed = False
         self.end()
-        with contextlib.suppress(Exception):
-            session.fail(ErrorCode.INTERNAL, "internal error", now_ns)
-            outlet.flush()
+        self._call.wake()
+        if session is not None and outlet is not None:
+            with contextlib.suppress(Exception):
+                session.fail(ErrorCode.INTERNAL, "internal error", now_ns)
+                outlet.flush()
 
     def _advance(self, session: ClientSession, outlet: Outlet, now_ns: int) -> bool:
         call = self._call
@@ -374,7 +417,7 @@ class Cursor:
                 self._is_unflushed = False
                 outlet.flush()  # or else nobody knows whether another frame may follow
                 continue
-            if is_first and call.edge - self._checked >= call.throttle_in_samples:
+            if is_first and call.edge >= self.check_at:
                 is_late = self._backlog(outlet) >= call.throttle_in_samples
                 # What waits because we were held up goes at once. A pause is no backlog; a long
                 # one can still push what waits out of the ring.
@@ -391,7 +434,7 @@ class Cursor:
                     is_restless = True
                     break
                 end = min(due, max(end, position - offset + self._chunk_samples()))
-            layout = self._layout
+            layout = self.layout
             assert layout is not None
             payload = ring.read(position, end - position, layout)
             session.send_audio(payload, now_ns)
@@ -413,10 +456,10 @@ class Cursor:
 
     def _account(self, payload: bytes, layout: Layout, end: int) -> None:
         """Count what was sent, up to `end`."""
-        if self._is_whole:
-            self._hash = layout.digest(self._hash, payload, end)
+        if self.is_whole:
+            self.digest = layout.digest(self.digest, payload, end)
         else:
-            self._hash.update(payload)
+            self.digest.update(payload)
 
     def _apply(self, record: Record, session: ClientSession, now_ns: int) -> None:
         match record:
@@ -457,9 +500,9 @@ class Cursor:
 
     def _leave_whole(self) -> None:
         # From here on nobody else is sent the same audio: the hash is this endpoint's own.
-        if self._is_whole:
-            self._is_whole = False
-            self._hash = self._hash.copy()
+        if self.is_whole:
+            self.is_whole = False
+            self.digest = self.digest.copy()
 
     def _skip(self, start: int, end: int) -> None:
         self._leave_whole()

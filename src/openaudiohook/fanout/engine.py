@@ -13,6 +13,7 @@ from fractions import Fraction
 from typing import Final, NamedTuple
 
 from openaudiohook.exceptions import ConfigurationError, LocalProtocolError
+from openaudiohook.fanout.convoy import Convoy
 from openaudiohook.fanout.cursor import Cursor, CursorState, Outlet
 from openaudiohook.fanout.pauses import Pauses, Reason
 from openaudiohook.fanout.ring import Discarded, Paused, Resumed, Ring, Updated
@@ -85,6 +86,7 @@ class Fanout:
     """
 
     __slots__ = (
+        "_convoy",
         "_cursors",
         "_cuts",
         "_due",
@@ -145,6 +147,7 @@ class Fanout:
         self.pauses = Pauses()
         self.is_finished = False
         self._cursors: tuple[Cursor, ...] = ()
+        self._convoy: Convoy | None = None
         self._cuts: dict[Reason, int] = {}
         self._written: deque[tuple[int, int]] = deque(maxlen=_REMEMBERED_WRITES)
         self._on_wake = on_wake
@@ -298,15 +301,26 @@ class Fanout:
         edge = self.edge
         if edge < self._due and not self.is_restless:
             return
-        self.is_restless = False
+        convoy, cursors = self._convoy, self._cursors
+        if self.is_restless:
+            self.is_restless, convoy = False, None
         complete = edge - (edge - self.phase_samples) % self.frame_samples
         self._due = complete + self.frame_samples
         if self.hold_back_samples:
             self._look_ahead(now_ns)
-        self.frame_start = -1 if self.is_finished else complete - self.frame_samples
-        for cursor in self._cursors:
+        start = complete - self.frame_samples
+        if (
+            convoy is not None
+            and edge < convoy.until
+            and convoy.send(self.ring, start, self.frame_samples, now_ns)
+        ):
+            cursors = convoy.others
+        self.frame_start = -1 if self.is_finished else start
+        for cursor in cursors:
             if cursor.advance(now_ns):
                 self.is_restless = True
+        if cursors is self._cursors:
+            self._convoy = Convoy.form(cursors, complete)
 
     def wake(self) -> None:
         """See to it that the next tick looks at every endpoint."""

@@ -11,6 +11,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from picows import WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransport
@@ -80,6 +81,7 @@ class Driver(WSListener):
 
     Attributes:
         session: call its intents, then `flush()`.
+        is_clear: whether nothing but frames was read or written since `send_audio` last succeeded.
         on_writable: called whenever `is_writable` has become true again.
         ended: resolves to `SessionEnded` after that was delivered and the socket is gone.
     """
@@ -101,6 +103,7 @@ class Driver(WSListener):
         "_transport",
         "_wire",
         "ended",
+        "is_clear",
         "on_event",
         "on_writable",
         "session",
@@ -128,6 +131,7 @@ class Driver(WSListener):
         self._close_at_ns: int | None = None
         self._ended_event: SessionEnded | None = None
         self._fileno = -1
+        self.is_clear = False
         self._is_blocked = False
         self._blocks_reading = False
         self._is_broken = False
@@ -156,7 +160,17 @@ class Driver(WSListener):
             return False
         # A frame that is sent causes no event and moves no deadline: there is nothing to pump.
         self._transport.send(_BINARY_TYPE, payload)  # type: ignore[union-attr]
+        self.is_clear = not self._is_blocked
         return True
+
+    def passage(self) -> tuple[Callable[[], bool], Callable[[bytes], object]]:
+        """Return what says whether the connection is closing, and what writes a frame.
+
+        Good while `is_clear`, for one who moves the session's position on for each frame.
+        """
+        assert self._stream is not None
+        assert self._transport is not None
+        return self._stream.is_closing, partial(self._transport.send, _BINARY_TYPE)
 
     @property
     def is_writable(self) -> bool:
@@ -245,6 +259,7 @@ class Driver(WSListener):
 
     def pause_writing(self) -> None:
         """Learn that something waits in the user-space buffer."""
+        self.is_clear = False
         self._is_blocked = True
 
     def resume_writing(self) -> None:
@@ -347,6 +362,7 @@ class Driver(WSListener):
 
     def _pump(self, now_ns: int) -> None:
         """Write and deliver until there is nothing left of either, then set the timer."""
+        self.is_clear = False
         if self._transport is None:
             return
         session = self.session
