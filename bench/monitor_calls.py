@@ -16,11 +16,11 @@ import uvloop
 
 from bench.window import Latencies, measure, quiet_collector, say
 from openaudiohook.fanout.endpoint import EndpointConfig, EndpointState
+from openaudiohook.fanout.engine import Fanout
 from openaudiohook.monitor.monitor import Monitor, RunningCall
 from openaudiohook.monitor.scenario import single_play
 from openaudiohook.monitor.sources.tone import Tone
 from openaudiohook.protocol.media import NS_PER_SAMPLE, SAMPLE_RATE
-from openaudiohook.transport.driver import Driver
 
 __all__ = ["Calls"]
 
@@ -69,32 +69,22 @@ class Calls:
         )
 
     def watch(self) -> None:
-        """Note from now on, at each write, how long its newest sample has been complete."""
-        began_ns = {
-            endpoint.session_id: call._began_ns
-            for call in self._running
-            for endpoint in call.endpoints
-        }
-        positions: dict[str, int] = {}
-        latencies, flush, send_audio = self.latencies, Driver.flush, Driver.send_audio
+        """Note from now on, at each tick of a call, how long its newest samples were complete.
 
-        def note(driver: Driver) -> None:
-            session = driver.session
-            name, position = session.session_id, session.position
-            if positions.get(name) != position:
-                positions[name] = position
-                latencies.note(began_ns[name] + position * NS_PER_SAMPLE)
+        A frame counts as written when those of all the call's endpoints are.
+        """
+        latencies, tick = self.latencies, Fanout.tick
+        calls = {id(call.call.fanout): call for call in self._running}
 
-        def timed_flush(driver: Driver) -> None:
-            flush(driver)
-            note(driver)
+        def timed_tick(fanout: Fanout, now_ns: int) -> None:
+            before = [cursor.position for cursor in fanout.endpoints]
+            tick(fanout, now_ns)
+            began_ns = calls[id(fanout)]._began_ns
+            for position, cursor in zip(before, fanout.endpoints, strict=True):
+                if cursor.position != position:
+                    latencies.note(began_ns + cursor.position * NS_PER_SAMPLE)
 
-        def timed_send_audio(driver: Driver, payload: bytes, now_ns: int) -> bool:
-            was_sent = send_audio(driver, payload, now_ns)
-            note(driver)
-            return was_sent
-
-        Driver.flush, Driver.send_audio = timed_flush, timed_send_audio  # type: ignore
+        Fanout.tick = timed_tick  # type: ignore[method-assign]
 
     async def stop(self) -> None:
         """Hang up every call."""

@@ -18,6 +18,7 @@ import asyncio
 import contextlib
 import sys
 import time
+from collections.abc import Callable
 from typing import Final
 
 import picows
@@ -53,6 +54,15 @@ def write_late() -> None:
             transport.send(picows.WSMsgType.BINARY, payload)
         waiting.clear()
 
+    direct = Driver.passage
+
+    def passage(driver: Driver) -> tuple[Callable[[], bool], Callable[[bytes], object]]:
+        is_closing, _ = direct(driver)
+        transport = driver._transport
+        assert transport is not None
+        return is_closing, lambda payload: waiting.append((transport, payload))
+
+    Driver.passage = passage  # type: ignore[method-assign]
     Driver.send_audio, MediaClock._tick = send_audio, tick_and_write
 
 

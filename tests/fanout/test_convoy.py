@@ -26,7 +26,7 @@ def opened_world(*channels: str) -> World:
 def members(world: World) -> list[Endpoint]:
     convoy = world.call._convoy
     assert convoy is not None
-    cursors = [lane.cursor for lane in convoy._lanes]
+    cursors = [lane.cursor for lane, _ in convoy._lanes]
     return [endpoint for endpoint in world.endpoints if endpoint.cursor in cursors]
 
 

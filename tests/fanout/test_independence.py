@@ -53,6 +53,7 @@ def gone(world: World, endpoint: Endpoint, second: int) -> None:
 def breaking_in_our_hands(world: World, endpoint: Endpoint, second: int) -> None:
     if second == 2:
         endpoint.cursor.layout = None  # what cannot be: a mistake of our own
+        world.call.wake()
 
 
 class BrokenOutlet:
@@ -68,10 +69,14 @@ class BrokenOutlet:
     def send_audio(self, payload: bytes, now_ns: int) -> bool:
         raise OSError("what nobody should read")
 
+    def clear(self, size_bytes: int) -> bool:
+        return False
+
 
 def with_a_connection_that_raises(world: World, endpoint: Endpoint, second: int) -> None:
     if second == 2:
         endpoint.cursor._outlet = BrokenOutlet()
+        world.call.wake()
 
 
 MISBEHAVIOUR = (

@@ -49,6 +49,7 @@ def fall_silent(world: World, link: Link) -> None:
 def err(world: World, link: Link) -> None:
     assert link.leg.cursor is not None
     link.leg.cursor.layout = None
+    world.call.wake()
 
 
 # Planned ---------------------------------------------------------------------------------

@@ -137,13 +137,17 @@ class Endpoint:
             self.queued_bytes += len(data)
 
     def send_audio(self, payload: bytes, now_ns: int) -> bool:
-        if not (self.is_direct and self.is_writable):
+        if not self.clear(len(payload)):
             return False
-        if not self.session.pass_audio(len(payload), now_ns):
-            return False
-        self.is_clear = True
+        assert self.session.pass_audio(len(payload), now_ns)
         self.write(payload)
         return True
+
+    def clear(self, size_bytes: int) -> bool:
+        self.is_clear = (
+            self.is_direct and self.is_writable and self.session.passes_audio(size_bytes)
+        )
+        return self.is_clear
 
     def passage(self) -> tuple[Callable[[], bool], Callable[[bytes], object]]:
         return (lambda: self.is_cut), self.write

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import heapq
-import itertools
 import logging
 import time
 from collections import deque
@@ -27,13 +25,13 @@ Both are in nanoseconds; None is the next tick.
 _ROUNDING_S: Final = 0.0005
 
 
-_VISITED: Final = -1
+_NO_TICK: Final = -1
 
 
 class _Registered:
-    """What is advanced, and when next; `due_ns` is `_VISITED` while that is not known."""
+    """What is advanced, and at which tick next; that is `_NO_TICK` while it is not known."""
 
-    __slots__ = ("due_ns", "on_fault", "then", "tickable")
+    __slots__ = ("is_on", "next_ns", "on_fault", "then", "tick", "tickable")
 
     def __init__(
         self,
@@ -44,7 +42,9 @@ class _Registered:
         self.tickable = tickable
         self.then = then
         self.on_fault = on_fault
-        self.due_ns = _VISITED
+        self.is_on = True
+        self.next_ns: int | None = None
+        self.tick = _NO_TICK
 
 
 _log = logging.getLogger(__name__)
@@ -67,8 +67,7 @@ class MediaClock:
         "_due_ns",
         "_lateness",
         "_now_ns",
-        "_order",
-        "_queue",
+        "_slots",
         "_tickables",
         "_timer",
         "max_lateness_ns",
@@ -80,9 +79,8 @@ class MediaClock:
         self.max_lateness_ns = 0
         self._now_ns = now_ns
         self._tickables: dict[Tickable, _Registered] = {}
-        # The soonest first. An entry whose time is not that of what it is for has been overtaken.
-        self._queue: list[tuple[int, int, _Registered]] = []
-        self._order = itertools.count()
+        # By the number of the tick. What was moved to another tick meanwhile is left where it was.
+        self._slots: dict[int, list[_Registered]] = {}
         self._lateness: deque[int] = deque(maxlen=_REMEMBERED_TICKS)
         self._timer: asyncio.TimerHandle | None = None
         self._due_ns = 0
@@ -106,24 +104,29 @@ class MediaClock:
             then: what is called after everything that is due was advanced; it says when next.
             on_fault: told when one of the two raises, which is taken out then; all others go on.
         """
+        if tickable in self._tickables:
+            self._tickables[tickable].is_on = False
         registered = self._tickables[tickable] = _Registered(tickable, then, on_fault)
-        self._enter(registered, 0)
         if self._timer is None:
             self._due_ns = (self._now_ns() // TICK_NS + 1) * TICK_NS
             self._arm()
+        self._enter(registered, None)
 
     def wake(self, tickable: Tickable) -> None:
         """Call it at the next tick, whatever it said; nothing happens if it is not registered."""
         registered = self._tickables.get(tickable)
-        if registered is not None and registered.due_ns:
-            self._enter(registered, 0)
+        if registered is not None and registered.tick != self._due_ns // TICK_NS:
+            self._enter(registered, None)
 
     def remove(self, tickable: Tickable) -> None:
         """Advance it no more; nothing happens where it is not registered."""
-        self._tickables.pop(tickable, None)
+        registered = self._tickables.pop(tickable, None)
+        if registered is not None:
+            registered.is_on = False
         if not self._tickables and self._timer is not None:
             self._timer.cancel()
             self._timer = None
+            self._slots.clear()
 
     def lateness_ns(self, quantile: float) -> int:
         """Return how late the ticks of the last minute came, at a quantile from 0 to 1."""
@@ -141,43 +144,52 @@ class MediaClock:
         self._lateness.append(late_ns)
         self.max_lateness_ns = max(self.max_lateness_ns, late_ns)
         self._due_ns += (1 + late_ns // TICK_NS) * TICK_NS
-        due = self._take_due(now_ns)
-        next_ns = [self._call(each, each.tickable, now_ns) for each in due]
-        for number, each in enumerate(due):
-            if each.then is not None:
-                next_ns[number] = self._call(each, each.then, now_ns)
-        for each, due_ns in zip(due, next_ns, strict=True):
-            # One that was woken meanwhile is in the queue again already.
-            if each.due_ns == _VISITED and self._tickables.get(each.tickable) is each:
-                self._enter(each, due_ns or 0)
+        due = self._take_due(now_ns // TICK_NS)
+        for each in due:
+            if each.is_on:
+                try:
+                    each.next_ns = each.tickable(now_ns)
+                except Exception as error:
+                    self._failed(each, error)
+        for each in due:
+            if each.is_on and each.then is not None:
+                try:
+                    each.next_ns = each.then(now_ns)
+                except Exception as error:
+                    self._failed(each, error)
+        for each in due:
+            if each.is_on and each.tick == _NO_TICK:  # else it was woken meanwhile
+                self._enter(each, each.next_ns)
         if self._timer is fired:  # not stopped, nor started anew, by one of them
             self._timer = None
             if self._tickables:
                 self._arm()
 
-    def _enter(self, registered: _Registered, due_ns: int) -> None:
-        registered.due_ns = due_ns
-        heapq.heappush(self._queue, (due_ns, next(self._order), registered))
+    def _enter(self, registered: _Registered, due_ns: int | None) -> None:
+        """Have it called at the first tick at or after that time, and not before the next one."""
+        tick = self._due_ns // TICK_NS
+        if due_ns is not None:
+            tick = max(tick, -(-due_ns // TICK_NS))
+        registered.tick = tick
+        slot = self._slots.get(tick)
+        if slot is None:
+            self._slots[tick] = [registered]
+        else:
+            slot.append(registered)
 
-    def _take_due(self, now_ns: int) -> list[_Registered]:
-        queue, due = self._queue, []
-        while queue and queue[0][0] <= now_ns:
-            due_ns, _, registered = heapq.heappop(queue)
-            if registered.due_ns == due_ns:
-                registered.due_ns = _VISITED
-                due.append(registered)
+    def _take_due(self, tick: int) -> list[_Registered]:
+        due = []
+        for number in sorted(number for number in self._slots if number <= tick):
+            for registered in self._slots.pop(number):
+                if registered.tick == number:
+                    registered.tick = _NO_TICK
+                    due.append(registered)
         return due
 
-    def _call(self, registered: _Registered, what: Tickable, now_ns: int) -> int | None:
-        tickable = registered.tickable
-        if self._tickables.get(tickable) is not registered:  # removed by one before it
-            return None
-        try:
-            return what(now_ns)
-        except Exception as error:
-            # Its text may hold anything; whoever is told gets the whole of it.
-            _log.error("a call was taken off the media clock: %s", type(error).__name__)
-            self._tickables.pop(tickable, None)
-            if registered.on_fault is not None:
-                registered.on_fault(error)
-            return None
+    def _failed(self, registered: _Registered, error: Exception) -> None:
+        # Its text may hold anything; whoever is told gets the whole of it.
+        _log.error("a call was taken off the media clock: %s", type(error).__name__)
+        registered.is_on = False
+        self._tickables.pop(registered.tickable, None)
+        if registered.on_fault is not None:
+            registered.on_fault(error)

@@ -46,24 +46,27 @@ class Convoy:
 
     Attributes:
         others: the call's other endpoints.
-        until: the edge at which somebody has to ask whether what is sent still arrives.
+        until: the edge at which `keeps_up` is to be asked before more is sent.
     """
 
-    __slots__ = ("_digests", "_lanes", "_layout", "others", "until")
+    __slots__ = ("_lanes", "_layout", "others", "until")
 
     def __init__(self, lanes: Sequence[Lane], *, layout: Layout, others: Sequence[Cursor]) -> None:
-        self._lanes = tuple(lanes)
         self._layout = layout
         self.others = tuple(others)
         self.until = min(lane.cursor.check_at for lane in lanes)
-        self._digests: list[HASH] = []
-        whole = [lane.cursor for lane in lanes if lane.cursor.is_whole]
-        if whole:  # all of them were sent the same: one hash is enough
-            digest = whole[0].digest.copy()
-            self._digests.append(digest)
-            for cursor in whole:
-                cursor.digest = digest
-        self._digests += [lane.cursor.digest for lane in lanes if not lane.cursor.is_whole]
+        shared: HASH | None = None
+        rows: list[tuple[Lane, HASH | None]] = []
+        for lane in lanes:
+            cursor = lane.cursor
+            if cursor.is_whole and shared is not None:
+                cursor.digest = shared  # all of those were sent the same: one of them counts it
+                rows.append((lane, None))
+                continue
+            if cursor.is_whole:
+                shared = cursor.digest = cursor.digest.copy()
+            rows.append((lane, cursor.digest))
+        self._lanes = tuple(rows)
 
     @classmethod
     def form(cls, cursors: Sequence[Cursor], at: int) -> Convoy | None:
@@ -77,23 +80,34 @@ class Convoy:
         others = [cursor for cursor in cursors if id(cursor) not in members]
         return cls(lanes, layout=layout, others=others)
 
+    def keeps_up(self) -> bool:
+        """Find out whether what is sent arrives; False where a member may have to be throttled."""
+        if not all(lane.cursor.keeps_up() for lane, _ in self._lanes):
+            return False
+        self.until = min(lane.cursor.check_at for lane, _ in self._lanes)
+        return True
+
     def send(self, ring: Ring, start: int, samples: int, now_ns: int) -> bool:
         """Send the frame that begins at `start` to each member.
 
         Returns:
-            False, with nothing done, where one of them is at another place, or where anything but
-            frames was read or written since.
+            False, with nothing done, where one of them is elsewhere, or has something else to do.
         """
-        for _, session, outlet, _, is_closing, _ in self._lanes:
-            if not outlet.is_clear or session.position != start or is_closing():
+        size_bytes = samples * self._layout.sample_bytes
+        for (_, session, outlet, _, is_closing, _), _ in self._lanes:
+            if (
+                session.position != start
+                or is_closing()
+                or not (outlet.is_clear or outlet.clear(size_bytes))
+            ):
                 return False
         payload = ring.read(start, samples, self._layout)
-        for digest in self._digests:
-            digest.update(payload)
         end = start + samples
-        for cursor, session, _, _, _, send in self._lanes:
+        for (cursor, session, _, _, _, send), digest in self._lanes:
             session.position = end
             try:
+                if digest is not None:
+                    digest.update(payload)
                 send(payload)
             except Exception as error:
                 cursor.fail(error, now_ns)

@@ -44,7 +44,7 @@ class Outlet(Protocol):
     """A session's connection; the transport's driver is one."""
 
     is_clear: bool
-    """Whether nothing but frames was read or written since `send_audio` last succeeded."""
+    """Whether a frame may go as the last one did: nothing else was read or written since."""
 
     @property
     def is_writable(self) -> bool:
@@ -61,6 +61,10 @@ class Outlet(Protocol):
 
     def send_audio(self, payload: bytes, now_ns: int) -> bool:
         """Do as the session's `send_audio` and `flush`; False where it takes the two of them."""
+        ...
+
+    def clear(self, size_bytes: int) -> bool:
+        """Find out whether `send_audio` could take so many bytes now; `is_clear` says so after."""
         ...
 
     def passage(self) -> tuple[Callable[[], bool], Callable[[bytes], object]]:
@@ -293,6 +297,17 @@ class Cursor:
         """The edge at which its backlog may be so large that it has to be looked at."""
         return self._checked + self._call.throttle_in_samples
 
+    def keeps_up(self) -> bool:
+        """Ask the kernel how much has not arrived; say whether that is no backlog.
+
+        Good where no history is being sent, and nothing is left out between here and the edge.
+        """
+        session, outlet = self._session, self._outlet
+        if session is None or outlet is None:
+            return False
+        self._checked = session.position - self._unsent(outlet)
+        return self._call.edge < self.check_at
+
     def advance(self, now_ns: int) -> bool:
         """Send what is due; say whether more is waiting than could be sent now."""
         session, outlet = self._session, self._outlet
@@ -321,8 +336,8 @@ class Cursor:
             or outlet is None
             or session.position != at
             or session.trace is not None
-            or not (self._is_smooth and outlet.is_clear)
             or self.layout is None
+            or not (self._is_smooth and outlet.clear(self.layout.sample_bytes))
             or self._index != len(self._call.ring.records)
             or self._end is not None
         ):

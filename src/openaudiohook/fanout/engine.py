@@ -182,12 +182,17 @@ class Fanout:
             LocalProtocolError: the call is paused or over; nothing was stored.
             MediaError: the audio ends within a sample.
         """
+        ring = self.ring
         if self.pauses.is_paused:
             raise LocalProtocolError("the call is paused: its audio must not be stored")
-        self._check_running()
-        self.ring.write(stereo)
-        self.edge = max(0, self.ring.head - self.hold_back_samples)
-        self._written.append((self.edge, now_ns))
+        if self.is_finished:
+            self._check_running()
+        ring.write(stereo)
+        edge = ring.head
+        if self.hold_back_samples:
+            edge = max(0, edge - self.hold_back_samples)
+        self.edge = edge
+        self._written.append((edge, now_ns))
 
     def skip(self, samples: int) -> None:
         """Let call time pass without audio: the pause's time, or else a gap of the source.
@@ -311,7 +316,7 @@ class Fanout:
         start = complete - self.frame_samples
         if (
             convoy is not None
-            and edge < convoy.until
+            and (edge < convoy.until or convoy.keeps_up())
             and convoy.send(self.ring, start, self.frame_samples, now_ns)
         ):
             cursors = convoy.others

@@ -86,6 +86,10 @@ class Layout:
         self._payload = b""
         self._digests: dict[int, HASH] = {}
 
+    def remember(self, start: int, samples: int, payload: bytes) -> None:
+        """Keep what was read from there, for who reads the same next."""
+        self._start, self._samples, self._payload = start, samples, payload
+
     def forget(self) -> None:
         """Keep no audio that was read."""
         self._start = self._samples = -1
@@ -118,7 +122,7 @@ class Ring:
         records: the history, in order; positions never go back.
     """
 
-    __slots__ = ("_layouts", "_octets", "_view", "capacity", "head", "records")
+    __slots__ = ("_layouts", "_octets", "_plain", "_view", "capacity", "head", "records")
 
     def __init__(self, capacity: int = 30 * SAMPLE_RATE) -> None:
         if capacity < 1:
@@ -129,6 +133,7 @@ class Ring:
         self._octets = bytearray(bytes((SILENCE,)) * (2 * capacity))
         self._view = memoryview(self._octets)
         self._layouts: dict[tuple[Channel, ...], Layout] = {}
+        self._plain: Layout | None = None  # the one that is read as it was written
 
     @property
     def tail(self) -> int:
@@ -146,7 +151,10 @@ class Ring:
         at = 2 * (self.head % self.capacity)
         if at + len(stereo) <= 2 * self.capacity:
             self._view[at : at + len(stereo)] = stereo
-            self.head += len(stereo) // 2
+            samples = len(stereo) // 2
+            if self._plain is not None and type(stereo) is bytes:
+                self._plain.remember(self.head, samples, stereo)
+            self.head += samples
         else:
             self._put(memoryview(stereo))
 
@@ -166,7 +174,10 @@ class Ring:
         """
         if media.format is not MediaFormat.PCMU:
             raise MediaError(f"call audio is PCMU, it cannot be delivered as {media.format}")
-        return self._layouts.setdefault(media.channels, Layout(media.channels))
+        layout = self._layouts.setdefault(media.channels, Layout(media.channels))
+        if media.channels == (Channel.EXTERNAL, Channel.INTERNAL):
+            self._plain = layout
+        return layout
 
     def read(self, start: int, samples: int, layout: Layout) -> bytes:
         """Return `samples` samples from `start` on, in the endpoint's layout.
@@ -196,7 +207,7 @@ class Ring:
             payload = bytes(self._octets[first + layout.offset : last : 2])
             if over > 0:
                 payload += bytes(self._octets[layout.offset : over : 2])
-        layout._start, layout._samples, layout._payload = start, samples, payload
+        layout.remember(start, samples, payload)
         return payload
 
     def withdraw(self, start: int) -> list[int]:

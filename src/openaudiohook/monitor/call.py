@@ -9,7 +9,7 @@ sources play on, and their audio goes nowhere.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from openaudiohook.audio import channels, ulaw
 from openaudiohook.exceptions import MediaError
@@ -36,6 +36,7 @@ __all__ = ["Call"]
 
 _SCENARIO = "scenario"
 _SWITCH = "monitoring"
+_NEVER: Final = 1 << 62
 
 
 class _Track(NamedTuple):
@@ -86,6 +87,7 @@ class Call:
         self.cuts: list[tuple[SecureReason, Cut]] = []
         self._steps = scenario.steps
         self._next_step = 0
+        self._step_at = 0  # where the next one is
         self._new_fanout = new_fanout
         self._on_monitored = on_monitored
         self._switch = MonitoringSwitch()
@@ -117,6 +119,8 @@ class Call:
 
     def advance(self, to: int, now_ns: int) -> None:
         """Play up to sample `to`, or to the end of the call if that comes first."""
+        if to < self._step_at and self._play_both(to - self.position, now_ns):
+            return  # nothing else happens until then
         while not self.is_over:
             self._take_steps(now_ns)
             if self.is_over or self.position >= to:
@@ -218,10 +222,12 @@ class Call:
     def _take_steps(self, now_ns: int) -> None:
         while not self.is_over and self._next_step < len(self._steps):
             step = self._steps[self._next_step]
+            self._step_at = step.at
             if step.at > self.position:
                 return
             self._next_step += 1
             self._take(step, now_ns)
+        self._step_at = _NEVER
 
     def _take(self, step: Step, now_ns: int) -> None:
         match step:
@@ -272,32 +278,40 @@ class Call:
 
     def _play(self, samples: int, now_ns: int) -> None:
         """Play that many samples, or fewer where the call ends with what plays."""
-        stereo = self._read_stereo(samples)
-        if stereo is None:
-            external, internal = self._read(samples)
-            if self._next_step == len(self._steps):
-                samples = max(len(external), len(internal))
-            if not samples:
-                return
-            if self._is_held:
-                internal = self._held(samples)
-            stereo = channels.interleave(_padded(external, samples), _padded(internal, samples))
-        self.position += samples
-        if self.fanout is None:
+        if self._play_both(samples, now_ns):
             return
-        if self.fanout.is_paused:
-            self.fanout.skip(samples)
-        else:
-            self.fanout.write(stereo, now_ns)
+        external, internal = self._read(samples)
+        if self._next_step == len(self._steps):
+            samples = max(len(external), len(internal))
+        if not samples:
+            return
+        if self._is_held:
+            internal = self._held(samples)
+        stereo = channels.interleave(_padded(external, samples), _padded(internal, samples))
+        self._pass_on(stereo, samples, now_ns)
 
-    def _read_stereo(self, samples: int) -> bytes | None:
-        """Read where one source is all that plays, as is the rule, and does not end here."""
-        if self._both is None or self._is_held:
-            return None
+    def _play_both(self, samples: int, now_ns: int) -> bool:
+        """Play where one source is all that plays, as is the rule, and does not end here."""
+        if self._both is None or self._is_held or samples <= 0:
+            return False
         try:
-            return self._both.read_stereo(samples)
+            stereo = self._both.read_stereo(samples)
         except OSError:
-            return None  # that is dealt with where one channel after the other is read
+            return False  # that is dealt with where one channel after the other is read
+        if stereo is None:
+            return False
+        self._pass_on(stereo, samples, now_ns)
+        return True
+
+    def _pass_on(self, stereo: bytes, samples: int, now_ns: int) -> None:
+        self.position += samples
+        fanout = self.fanout
+        if fanout is None:
+            return
+        if fanout.pauses.is_paused:
+            fanout.skip(samples)
+        else:
+            fanout.write(stereo, now_ns)
 
     def _read(self, samples: int) -> tuple[bytes, bytes]:
         """Read what plays on each channel; what has ended plays no more."""

@@ -49,6 +49,7 @@ and well within the 20 s of history it would then be given."""
 
 _HISTORY_SAMPLES: Final = 30 * RATE
 _CATCH_UP_SAMPLES: Final = 20 * RATE
+_UNKNOWN: Final = -1 << 62
 _MAX_HISTORY_SAMPLES: Final = 3600 * RATE  # a call that is run very fast keeps no more
 
 
@@ -191,6 +192,9 @@ class RunningCall:
         # How long a sample takes, as a quotient: a fraction's own arithmetic is slow.
         self._sample_ns = NS_PER_SAMPLE * speed.denominator, speed.numerator
         self._frame_samples = frame_samples
+        self._frame_ns = frame_samples * self._sample_ns[0] // self._sample_ns[1]
+        self._frame_at = 0  # where the frame ends that gets complete next,
+        self._frame_at_ns = _UNKNOWN  # and when
         self._slot = slot
         self._phase_samples = 0
         self._on_event = on_event
@@ -246,10 +250,10 @@ class RunningCall:
 
     def _tick(self, now_ns: int) -> None:
         call = self.call
-        if not self._is_over.is_set():
+        if not call.is_over:
             call.advance(self._due(now_ns), now_ns)
-            if call.is_over:
-                self._is_over.set()
+        if call.is_over:
+            self._is_over.set()
 
     def _send(self, now_ns: int) -> int | None:
         """Send what is due, once every call was played; say when there is something next."""
@@ -266,16 +270,22 @@ class RunningCall:
         """When the next frame is complete."""
         start, position = self.call.monitored_from, self.call.position
         assert start is not None
+        is_whole = position == self._frame_at
         position += self._frame_samples
-        position -= (position - start - self._phase_samples) % self._frame_samples
+        if not is_whole:
+            position -= (position - start - self._phase_samples) % self._frame_samples
         sample_ns, per = self._sample_ns
-        return self._began_ns - (-position * sample_ns // per)  # rounded up
+        self._frame_at = position
+        self._frame_at_ns = self._began_ns - (-position * sample_ns // per)  # rounded up
+        return self._frame_at_ns
 
     def _wake(self) -> None:
         self._monitor.clock.wake(self._tick)
 
     def _due(self, now_ns: int) -> int:
         """How far the call is to be played: only whole frames once it is monitored."""
+        if self._frame_at_ns <= now_ns < self._frame_at_ns + self._frame_ns:
+            return self._frame_at  # as was said when we asked to be called
         sample_ns, per = self._sample_ns
         due = (now_ns - self._began_ns) * per // sample_ns
         start = self.call.monitored_from

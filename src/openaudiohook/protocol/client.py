@@ -218,8 +218,17 @@ class ClientSession(Session):
             False, with nothing changed, where that would not be the same: something waits to be
             written before it, audio may not flow, or the size is wrong. Use `send_audio` then.
         """
+        if not self.passes_audio(size_bytes):
+            return False
+        if self.trace is not None:
+            self._trace_audio(size_bytes // self._frame_bytes, now_ns)
+        self.position += size_bytes // self._frame_bytes
+        return True
+
+    def passes_audio(self, size_bytes: int) -> bool:
+        """Say whether `pass_audio` would count such a frame."""
         pauses, unit = self._pauses, self._frame_bytes
-        if (
+        return not (
             self._outgoing
             or self.state is not ClientState.OPEN
             or not self._has_begun
@@ -228,12 +237,7 @@ class ClientSession(Session):
             or not unit
             or size_bytes % unit
             or not 0 < size_bytes <= MAX_SENT_BYTES
-        ):
-            return False
-        if self.trace is not None:
-            self._trace_audio(size_bytes // unit, now_ns)
-        self.position += size_bytes // unit
-        return True
+        )
 
     def drop_audio(self, samples: int, now_ns: int) -> None:
         """Let time run on while paused, or where the server wanted no audio."""

@@ -81,7 +81,8 @@ class Driver(WSListener):
 
     Attributes:
         session: call its intents, then `flush()`.
-        is_clear: whether nothing but frames was read or written since `send_audio` last succeeded.
+        is_clear: whether a frame may go as the last one did: nothing else was read or written
+            since `clear` said so.
         on_writable: called whenever `is_writable` has become true again.
         ended: resolves to `SessionEnded` after that was delivered and the socket is gone.
     """
@@ -160,8 +161,19 @@ class Driver(WSListener):
             return False
         # A frame that is sent causes no event and moves no deadline: there is nothing to pump.
         self._transport.send(_BINARY_TYPE, payload)  # type: ignore[union-attr]
-        self.is_clear = not self._is_blocked
         return True
+
+    def clear(self, size_bytes: int) -> bool:
+        """Find out whether `send_audio` could take so many bytes now; `is_clear` says so after."""
+        stream = self._stream
+        self.is_clear = (
+            stream is not None
+            and not self._is_blocked
+            and self._close_at_ns is None
+            and not stream.is_closing()
+            and self.session.passes_audio(size_bytes)  # type: ignore[union-attr]
+        )
+        return self.is_clear
 
     def passage(self) -> tuple[Callable[[], bool], Callable[[bytes], object]]:
         """Return what says whether the connection is closing, and what writes a frame.
