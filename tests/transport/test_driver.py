@@ -382,3 +382,43 @@ async def test_a_session_that_has_ended_is_freed_without_the_garbage_collector()
             await until(lambda: not any(ref() for ref in freed), bound_s=2)
         finally:
             gc.enable()
+
+
+@pytest.mark.anyio
+async def test_a_malformed_frame_ends_the_session_without_a_trace_on_the_console() -> None:
+    complaints: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
+    async with peering() as (peer, uri):
+        driver, heard = await dial(uri)
+        await peer.open(driver, heard)
+        peer.writer.write(b"\x81\x7e\x00\x01x")  # a length of one byte in two (RFC 6455 5.2)
+        await within(driver.ended)
+        assert heard.has(SessionEnded)
+        del driver, heard
+        gc.collect()
+    assert complaints == []
+
+
+@pytest.mark.anyio
+async def test_a_way_is_clear_until_anything_but_a_frame_happens() -> None:
+    async with peering() as (peer, uri):
+        driver, heard = await dial(uri)
+        assert not driver.clear(1600)  # not open yet
+        await peer.open(driver, heard)
+        assert not driver.is_clear
+        assert driver.clear(1600)
+        is_closing, send = driver.passage()
+        send(b"\xff" * 1600)
+        assert driver.is_clear
+        assert not is_closing()
+        await peer.say("pause", 1, 2)
+        await until(lambda: not driver.is_clear)
+        assert not driver.clear(1600)  # the server's pause holds
+        await peer.say("resume", 1, 3)
+        await until(lambda: driver.clear(1600))
+        assert not driver.clear(1599)  # no whole sample
+        driver.abort()
+        assert is_closing()
+        assert not driver.clear(1600)
+        await within(driver.ended)
+        assert not driver.clear(1600)

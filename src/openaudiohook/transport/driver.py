@@ -101,6 +101,7 @@ class Driver(WSListener):
         "_stream",
         "_timer",
         "_timer_at_ns",
+        "_told",
         "_transport",
         "_wire",
         "ended",
@@ -128,6 +129,7 @@ class Driver(WSListener):
         self._assembler = MessageAssembler()
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at_ns = 0
+        self._told: asyncio.Future[None] | None = None
         self._close_timeout_ns = round(close_timeout_s * 1e9)
         self._close_at_ns: int | None = None
         self._ended_event: SessionEnded | None = None
@@ -313,6 +315,10 @@ class Driver(WSListener):
         if transport.is_close_frame_sent and self._close_at_ns is None:
             sent: Any = transport.close_handshake.sent
             self.fail(int(sent.code), "malformed frame")
+            if transport.is_client_side:
+                # It has been told already: without this asyncio prints it once more, with a trace.
+                self._told = asyncio.ensure_future(transport.wait_disconnected())
+                self._told.add_done_callback(lambda told: told.cancelled() or told.exception())
         elif self._is_blocked and not self._blocks_reading:
             assert self._wire is not None
             if self._wire.stream.get_write_buffer_size() > max_unsent_bytes:
