@@ -178,7 +178,7 @@ def test_toml_in_a_page_is_what_its_reader_takes(page: Path, tmp_path: Path) -> 
 
 
 def test_the_architecture_names_what_there_is() -> None:
-    page = text_of(DOCS / "topics" / "architecture.md")
+    page = text_of(DOCS / "architecture.md")
     packages = {path.parent.name for path in (ROOT / "src/openaudiohook").glob("*/__init__.py")}
     dotted = set(re.findall(r"`([a-z]\w*(?:\.\w+)+)`", page)) - {"tests/test_layering.py"}
     assert len(dotted) > 20
@@ -188,7 +188,7 @@ def test_the_architecture_names_what_there_is() -> None:
 
 
 def test_the_architecture_shows_the_layers_that_are_enforced() -> None:
-    page = text_of(DOCS / "topics" / "architecture.md")
+    page = text_of(DOCS / "architecture.md")
     rows = re.findall(r"^\| `(\w+)` \| [^|]+ \| ([^|]*)\|$", page, re.M)
     listed = [name for name, _ in rows]
     packages = {path.parent.name for path in (ROOT / "src/openaudiohook").glob("*/__init__.py")}

@@ -1,4 +1,4 @@
-"""Who may import whom: the layers of docs/topics/architecture.md, read from the source itself.
+"""Who may import whom: the layers of docs/architecture.md, read from the source itself.
 
 Imports inside functions count, relative ones too, and so do those under `TYPE_CHECKING`: a
 type that one package needs from another is knowledge of it like any other.

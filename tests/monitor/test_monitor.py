@@ -161,6 +161,30 @@ async def test_frames_are_complete_right_before_a_tick_and_calls_take_turns(spee
 
 
 @pytest.mark.anyio
+@pytest.mark.parametrize("speed", [Fraction(1), Fraction(7, 3)])
+async def test_a_call_is_visited_when_a_frame_is_complete(speed: Fraction) -> None:
+    now_ns = 123_456_789
+    monitor = Monitor(now_ns=lambda: now_ns)
+    endpoint = EndpointConfig(name="nobody", uri="ws://127.0.0.1:1/", api_key="a key")
+    running = monitor.start(single_play(Tone(samples=80_000)), [endpoint], speed=speed)
+    call, fanout = running.call, running.call.fanout
+    assert fanout is not None
+    for _ in range(80):
+        fanout.is_restless = False
+        next_ns = running._send(now_ns)
+        assert next_ns is not None
+        # Right then a frame is complete, and not a nanosecond before.
+        for now_ns in (next_ns - 1, next_ns):
+            before = call.position
+            running._tick(now_ns)
+        assert call.position > before
+        assert (call.position - fanout.phase_samples) % 800 == 0
+    running._fail(RuntimeError("enough"))
+    with pytest.raises(RuntimeError, match="enough"):
+        await running.finished()
+
+
+@pytest.mark.anyio
 async def test_five_endpoints_get_identical_audio_whatever_the_others_do() -> None:
     def lying(session: Session, event: SessionEvent) -> None:
         session.accept(event)

@@ -193,7 +193,7 @@ class RunningCall:
         self._sample_ns = NS_PER_SAMPLE * speed.denominator, speed.numerator
         self._frame_samples = frame_samples
         self._frame_ns = frame_samples * self._sample_ns[0] // self._sample_ns[1]
-        self._frame_at = 0  # where the frame ends that gets complete next,
+        self._frame_at = -1  # where the frame ends that gets complete next,
         self._frame_at_ns = _UNKNOWN  # and when
         self._slot = slot
         self._phase_samples = 0
