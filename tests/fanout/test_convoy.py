@@ -99,7 +99,7 @@ def test_whatever_changes_is_dealt_with_at_once(
         world.play(4 * S)
 
     run(world)
-    monkeypatch.setattr(Convoy, "form", lambda cursors, at: None)
+    monkeypatch.setattr(Convoy, "form", lambda cursors, at, now_ns: None)
     run(alone)
     for one, other in zip(world.endpoints, alone.endpoints, strict=True):
         assert one.received.frames == other.received.frames
@@ -139,7 +139,7 @@ def test_nothing_is_written_to_a_connection_that_is_about_to_end() -> None:
     is_closing = True
     convoy = world.call._convoy
     assert convoy is not None
-    assert not convoy.send(world.call.ring, S, 800, world.now_ns)
+    assert not convoy.send(world.call.ring, S, 800, world.call.edge, world.now_ns)
     assert endpoint.direct_frames == written
 
 
@@ -147,5 +147,67 @@ def test_a_convoy_needs_somebody() -> None:
     world = World()
     endpoint = world.endpoint("never opens", dial=False)
     world.play(S)
-    assert Convoy.form([endpoint.cursor], S) is None
+    assert Convoy.form([endpoint.cursor], S, world.now_ns) is None
     assert isinstance(endpoint.cursor, Cursor)
+
+
+def test_an_endpoint_that_joins_within_a_tick_leaves_no_convoy_of_before() -> None:
+    world = opened_world("both", "both")
+    world.play(S)
+    one = world.endpoints[0]
+    flush, joined = one.flush, []
+
+    def flushing() -> None:
+        flush()
+        if not joined:
+            joined.append(world.call.attach())
+
+    world.call.update_language("fr-CA")  # something that is flushed in the tick that sends a frame
+    one.flush = flushing  # type: ignore[method-assign]
+    world.feed(800)
+    world.call.tick(world.now_ns)
+    assert joined
+    world.play(2 * S)
+    hang_up(world)
+
+
+@pytest.mark.parametrize("what", ["unsent_bytes", "clear", "is_closing"])
+def test_a_connection_that_raises_when_it_is_asked_ends_alone(what: str) -> None:
+    world = opened_world("both", "both")
+    broken, other = world.endpoints
+
+    def fail(*_: object) -> int:
+        raise RuntimeError("secret text")
+
+    if what == "is_closing":
+        broken.passage = lambda: (fail, broken.write)  # type: ignore[method-assign, assignment]
+        world.call.wake()
+    world.play(S)
+    if what != "is_closing":
+        setattr(broken, what, fail)
+        broken.is_clear = False
+    world.play(4 * S)
+    assert other.cursor.position == 5 * S
+    assert other.cursor.fault is None
+
+
+def test_who_has_ended_is_sent_nothing_more() -> None:
+    world = opened_world("both", "both")
+    world.play(S)
+    ended = world.endpoints[0]
+    ended.cursor.end()
+    frames = ended.direct_frames
+    world.play(S)
+    assert ended.direct_frames == frames
+
+
+def test_who_was_paused_by_its_server_rides_again() -> None:
+    world = opened_world("both", "both")
+    world.play(S)
+    world.endpoints[0].server.pause(world.now_ns)
+    world.play(S)
+    assert members(world) == [world.endpoints[1]]
+    world.endpoints[0].server.resume(world.now_ns)
+    world.play(S)
+    assert members(world) == world.endpoints
+    hang_up(world)

@@ -124,9 +124,11 @@ def test_between_frames_endpoints_are_left_alone(monkeypatch: pytest.MonkeyPatch
         seen.append(now_ns)
         return advance(cursor, now_ns)
 
-    def sending(convoy: Convoy, ring: Ring, start: int, samples: int, now_ns: int) -> bool:
+    def sending(
+        convoy: Convoy, ring: Ring, start: int, samples: int, edge: int, now_ns: int
+    ) -> bool:
         seen.append(now_ns)
-        return send(convoy, ring, start, samples, now_ns)
+        return send(convoy, ring, start, samples, edge, now_ns)
 
     monkeypatch.setattr(Cursor, "advance", advancing)
     monkeypatch.setattr(Convoy, "send", sending)

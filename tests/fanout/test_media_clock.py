@@ -193,3 +193,25 @@ async def test_it_ticks_by_itself() -> None:
     async with asyncio.timeout(5):
         await enough.wait()
     clock.remove(count)
+
+
+@pytest.mark.anyio
+async def test_one_that_registers_itself_anew_and_fails_can_still_be_removed() -> None:
+    timer = Timer()
+    clock, calls = MediaClock(now_ns=timer), []
+    other: Callable[[int], None] = [].append
+
+    def failing(now_ns: int) -> None:
+        calls.append(now_ns)
+        if len(calls) == 1:
+            clock.add(failing)
+            raise RuntimeError
+
+    clock.add(failing)
+    clock.add(other)
+    await fire(clock, timer)
+    clock.remove(failing)
+    await fire(clock, timer)
+    await fire(clock, timer)
+    assert len(calls) == 1
+    clock.remove(other)

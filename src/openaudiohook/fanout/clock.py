@@ -190,6 +190,7 @@ class MediaClock:
         # Its text may hold anything; whoever is told gets the whole of it.
         _log.error("a call was taken off the media clock: %s", type(error).__name__)
         registered.is_on = False
-        self._tickables.pop(registered.tickable, None)
+        if self._tickables.get(registered.tickable) is registered:
+            del self._tickables[registered.tickable]
         if registered.on_fault is not None:
             registered.on_fault(error)

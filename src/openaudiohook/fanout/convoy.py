@@ -69,9 +69,9 @@ class Convoy:
         self._lanes = tuple(rows)
 
     @classmethod
-    def form(cls, cursors: Sequence[Cursor], at: int) -> Convoy | None:
+    def form(cls, cursors: Sequence[Cursor], at: int, now_ns: int) -> Convoy | None:
         """Form one of those that wait for the frame that begins at `at`; None if none does."""
-        lanes = [lane for cursor in cursors if (lane := cursor.lane(at)) is not None]
+        lanes = [lane for cursor in cursors if (lane := cursor.lane(at, now_ns)) is not None]
         if not lanes:
             return None
         layout = lanes[0].layout
@@ -87,21 +87,26 @@ class Convoy:
         self.until = min(lane.cursor.check_at for lane, _ in self._lanes)
         return True
 
-    def send(self, ring: Ring, start: int, samples: int, now_ns: int) -> bool:
+    def send(self, ring: Ring, start: int, samples: int, edge: int, now_ns: int) -> bool:
         """Send the frame that begins at `start` to each member.
 
         Returns:
             False, with nothing done, where one of them is elsewhere, or has something else to do.
         """
         size_bytes = samples * self._layout.sample_bytes
-        for (_, session, outlet, _, is_closing, _), _ in self._lanes:
-            if (
-                session.position != start
-                or is_closing()
-                or not (outlet.is_clear or outlet.clear(size_bytes))
-            ):
+        try:
+            if edge >= self.until and not self.keeps_up():
                 return False
-        payload = ring.read(start, samples, self._layout)
+            for (_, session, outlet, _, is_closing, _), _ in self._lanes:
+                if (
+                    session.position != start
+                    or is_closing()
+                    or not (outlet.is_clear or outlet.clear(size_bytes))
+                ):
+                    return False
+            payload = ring.read(start, samples, self._layout)
+        except Exception:
+            return False  # whose mistake it is turns out when each is looked at by itself
         end = start + samples
         for (cursor, session, _, _, _, send), digest in self._lanes:
             session.position = end

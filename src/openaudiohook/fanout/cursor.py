@@ -291,6 +291,7 @@ class Cursor:
         if self._end is None:
             self._end = self.position
             self.digest = self.digest.copy()  # the others' goes on
+            self._call.wake()
 
     @property
     def check_at(self) -> int:
@@ -316,33 +317,40 @@ class Cursor:
         try:
             if self._is_smooth and self._send_frame(session, outlet, now_ns):
                 return False
+            was_smooth = self._is_smooth
             is_restless = self._advance(session, outlet, now_ns)
             if self._is_unflushed:
                 self._is_unflushed = False
                 outlet.flush()
-            return is_restless
+            # Who has caught up can ride with the others from the next tick on.
+            return is_restless or (self._is_smooth and not was_smooth)
         except Exception as error:
             self.fail(error, now_ns)
             return False
 
-    def lane(self, at: int) -> Lane | None:
+    def lane(self, at: int, now_ns: int) -> Lane | None:
         """Return what it takes to send the frame that begins at `at`, if that is all that is due.
 
         None where it is elsewhere, or where something else is due or could be.
         """
-        session, outlet = self._session, self._outlet
+        session, outlet, layout = self._session, self._outlet, self.layout
         if (
             session is None
             or outlet is None
+            or layout is None
             or session.position != at
             or session.trace is not None
-            or self.layout is None
-            or not (self._is_smooth and outlet.clear(self.layout.sample_bytes))
+            or not self._is_smooth
             or self._index != len(self._call.ring.records)
             or self._end is not None
         ):
             return None
-        return Lane(self, session, outlet, self.layout, *outlet.passage())
+        try:
+            if outlet.clear(layout.sample_bytes):
+                return Lane(self, session, outlet, layout, *outlet.passage())
+        except Exception as error:
+            self.fail(error, now_ns)
+        return None
 
     def _send_frame(self, session: ClientSession, outlet: Outlet, now_ns: int) -> bool:
         """Do what `_advance` would where nothing is due but the one frame just completed.

@@ -314,18 +314,18 @@ class Fanout:
         if self.hold_back_samples:
             self._look_ahead(now_ns)
         start = complete - self.frame_samples
-        if (
-            convoy is not None
-            and (edge < convoy.until or convoy.keeps_up())
-            and convoy.send(self.ring, start, self.frame_samples, now_ns)
-        ):
+        if convoy is not None and convoy.send(self.ring, start, self.frame_samples, edge, now_ns):
             cursors = convoy.others
+        else:
+            convoy = None
         self.frame_start = -1 if self.is_finished else start
         for cursor in cursors:
             if cursor.advance(now_ns):
                 self.is_restless = True
-        if cursors is self._cursors:
-            self._convoy = Convoy.form(cursors, complete)
+        if convoy is None:  # formed while something is due, it would only be given up again
+            self._convoy = (
+                None if self.is_restless else Convoy.form(self._cursors, complete, now_ns)
+            )
 
     def wake(self) -> None:
         """See to it that the next tick looks at every endpoint."""
