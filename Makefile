@@ -23,8 +23,8 @@ export NO_MKDOCS_2_WARNING = 1
 
 # Which extras of pyproject.toml a group of targets needs.
 EXTRAS_demo := speed
-EXTRAS_test := test,speed,audio,plots
-EXTRAS_lint := lint,test,speed,audio,plots
+EXTRAS_test := test,api-test,speed,audio,plots,monitor,postgres
+EXTRAS_lint := lint,test,api-test,speed,audio,plots,monitor,postgres
 EXTRAS_docs := docs,plots
 
 .DELETE_ON_ERROR:
@@ -85,7 +85,8 @@ $(PEERS)/.installed: tests/peers/pipecat-requirements.txt | $(VENV)/bin/python
 constraints: $(VENV)/bin/python
 	$(BIN)/python $(PIP_INSTALL) uv
 	$(BIN)/uv pip compile --quiet --upgrade --python-version 3.11 --no-header --no-annotate \
-	    --no-emit-index-url --extra demo --extra test --extra lint --extra docs \
+	    --no-emit-index-url --extra demo --extra test --extra api-test --extra lint \
+	    --extra docs \
 	    pyproject.toml --output-file constraints.txt
 
 clean:

@@ -65,6 +65,13 @@ OWNERS: dict[str, set[str]] = {
     "soxr": {"consumers", "monitor.sources"},
     "matplotlib": {"demo"},
     "pytest": {"testing.pytest_plugin"},
+    "sqlalchemy": {"store"},
+    "alembic": {"store"},
+    "aiosqlite": {"store"},
+    "asyncpg": {"store"},
+    "cryptography": {"store"},
+    "litestar": {"monitor.api", "service.api"},
+    "uvicorn": {"monitor.api", "service.api"},
 }
 
 SANS_IO = LAYER_1 | {

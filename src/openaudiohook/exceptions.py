@@ -17,6 +17,12 @@
     * `EndpointError`: a monitored call's endpoint failed
     * `ConsumerError`: a consumer failed
     * `ConfigurationError`: what the operator wrote cannot be used
+        * `TooManyIntegrations`: an organization has at most five
+    * `NotFound`: nothing of that id is there, for whoever asks
+    * `VersionConflict`: it was changed by somebody else meanwhile
+    * `StoreError`: what is kept cannot be read or written
+        * `StoreUnavailable`: the database does not answer
+        * `JournalError`: the journal cannot be written, or was tampered with
 
 A peer can only ever cause `RemoteProtocolError`, `MediaError`, `AuthError` or
 `HandshakeError`. Messages name states and types, never payload.
@@ -32,16 +38,22 @@ __all__ = [
     "EndpointError",
     "ExpiredSignature",
     "HandshakeError",
+    "JournalError",
     "LocalProtocolError",
     "MalformedSignature",
     "MediaError",
     "MissingSignature",
+    "NotFound",
     "ProtocolError",
     "RemoteProtocolError",
     "ReplayedRequest",
     "SessionClosed",
     "SignatureMismatch",
+    "StoreError",
+    "StoreUnavailable",
+    "TooManyIntegrations",
     "UnknownKey",
+    "VersionConflict",
 ]
 
 
@@ -173,3 +185,43 @@ class ConsumerError(AudioHookError):
 
 class ConfigurationError(AudioHookError):
     """What the operator wrote cannot be used; the text says where and what would be right."""
+
+
+class TooManyIntegrations(ConfigurationError):
+    """The organization has five integrations already; no setting changes that number."""
+
+
+class NotFound(AudioHookError):
+    """Nothing of that id is there for whoever asks; what belongs to others is not there either.
+
+    Attributes:
+        entity_type: what was asked for: `integration`, `queue`, `conversation` and the like.
+    """
+
+    def __init__(self, message: str, *, entity_type: str) -> None:
+        super().__init__(message)
+        self.entity_type = entity_type
+
+
+class VersionConflict(AudioHookError):
+    """Somebody else changed it since: read it again, and repeat the change on that.
+
+    Attributes:
+        current: the version that is there.
+    """
+
+    def __init__(self, message: str, *, current: int) -> None:
+        super().__init__(message)
+        self.current = current
+
+
+class StoreError(AudioHookError):
+    """What is kept cannot be read or written."""
+
+
+class StoreUnavailable(StoreError):
+    """The database does not answer, or is not the one it should be."""
+
+
+class JournalError(StoreError):
+    """The journal cannot be written, or what is in it is not what was written."""
