@@ -9,6 +9,7 @@ import socket
 import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.datastructures import Headers
@@ -182,6 +183,38 @@ class Service:
         """Be gone, without a word."""
         assert self.connection is not None
         self.connection.transport.abort()
+
+
+@dataclass(kw_only=True)
+class Successive(Service):
+    """A service that keeps every session it had: one `Service` for each connection.
+
+    Attributes:
+        later: how those after the first are, where they are unlike it.
+    """
+
+    later: list[dict[str, Any]] = field(default_factory=list)
+    services: list[Service] = field(default_factory=list)
+
+    async def handle(self, connection: ServerConnection) -> None:
+        options = self.later.pop(0) if self.services and self.later else {}
+        service = Service(**options)
+        service.reads = self.reads
+        if self.refusals:
+            self.refusals -= 1
+            service.refusals = 1
+        self.services.append(service)
+        await service.handle(connection)
+
+    @property
+    def latest(self) -> Service:
+        return self.services[-1]
+
+    async def ask_to_move(self) -> None:
+        service = self.latest
+        assert service.session is not None
+        service.session.reconnect(time.monotonic_ns())
+        await service.say()
 
 
 @contextlib.asynccontextmanager

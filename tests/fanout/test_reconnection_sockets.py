@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from fanout import services
 from fanout.services import QUICK, SESSION, Service, Streaming, running, until
 from fanout.world import noise
 from openaudiohook.fanout.account import Account
@@ -28,25 +29,8 @@ SOURCE = noise(60 * S)
 FAILED, COMPLETED = EndpointState.FAILED, EndpointState.COMPLETED
 
 
-@dataclass(kw_only=True)
-class Successive(Service):
-    """A service that keeps every session it had: one `Service` for each connection."""
-
-    later: list[dict[str, Any]] = field(default_factory=list)
-    services: list[Service] = field(default_factory=list)
-
-    async def handle(self, connection: Any) -> None:
-        options = self.later.pop(0) if self.services and self.later else {}
-        service = Service(**options)
-        service.reads.set()
-        self.services.append(service)
-        await service.handle(connection)
-
-    async def ask_to_move(self) -> None:
-        service = self.services[-1]
-        assert service.session is not None
-        service.session.reconnect(time.monotonic_ns())
-        await service.say()
+class Successive(services.Successive):
+    """One that checks what came."""
 
     def check(self) -> int:
         """Return how many samples came, each once; every one is the source's at its place."""

@@ -1,7 +1,8 @@
 """Two hundred random schedules of secure pause through real sockets, five services each.
 
-About 10 s together. What arrives at a service is all that left: it is compared with what the
-answer to each request said had gone.
+What arrives at a service, in whichever of its sessions, is all that left: it is compared with what
+the answer to each request said had gone. Some endpoints may be followed by another session: theirs
+ask to be moved, or are lost and come back.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from tests.fanout.schedules import (
     is_marked,
     plan,
 )
-from tests.fanout.services import Service, Streaming, running, until
+from tests.fanout.services import Service, Streaming, Successive, running, until
 
 from openaudiohook.fanout.endpoint import Endpoint, EndpointState
 from openaudiohook.fanout.engine import Cut
@@ -36,7 +37,9 @@ SCHEDULES = 200
 SHARE = 25
 SCALE = 10
 CHANNELS = ("both", "internal", "both", "external", "both")
-DEEDS = ("pause", "resume", "pause", "resume", "stall", "read", "drop", "dial", "dial")
+DEEDS = ("pause", "resume", "pause", "resume", "stall", "read", "drop", "dial", "dial",
+         "move", "move", "move", "lose", "lose", "settle")  # fmt: skip
+RECONNECTING = (1, 2, 3)
 LIVING = (ServerState.ACTIVE, ServerState.PAUSED)
 SETTLED = (EndpointState.STREAMING, EndpointState.COMPLETED, EndpointState.FAILED)
 
@@ -44,17 +47,21 @@ SETTLED = (EndpointState.STREAMING, EndpointState.COMPLETED, EndpointState.FAILE
 class Running:
     """One schedule on its way through five services."""
 
-    def __init__(self, planned: Plan, services: list[Service], streaming: Streaming) -> None:
+    def __init__(self, planned: Plan, services: list[Successive], streaming: Streaming) -> None:
         self.plan = planned
         self.services = services
         self.streaming = streaming
         self.call = streaming.call
         self.dialled: dict[int, Endpoint] = {}
         self.dropped: set[int] = set()
+        self.moved: set[int] = set()
+        self.lost: set[int] = set()
         self.cuts: list[tuple[Cut, list[int]]] = []  # with the span in which nothing may arrive
 
     def dial(self, index: int) -> None:
-        endpoint = self.streaming.stream_to(self.services[index], channel=CHANNELS[index])
+        endpoint = self.streaming.stream_to(
+            self.services[index], channel=CHANNELS[index], reconnections=index in RECONNECTING
+        )
         self.dialled[index] = endpoint
 
     async def run(self) -> None:
@@ -111,13 +118,32 @@ class Running:
                 service.reads.clear()
             case "read":
                 service.reads.set()
-            case "drop" if service.connection is not None and not self.dropped:
+            case "drop" if do.index not in RECONNECTING and service.services and not self.dropped:
                 self.dropped.add(do.index)
-                service.drop()
-            case "pause" if is_living(service) and do.index not in self.dropped:
-                await service.pause()
-            case "resume" if is_living(service) and do.index not in self.dropped:
-                await service.resume()
+                service.latest.drop()
+            case "lose" if do.index in RECONNECTING and self.is_streaming(do.index):
+                self.lost.add(do.index)
+                service.latest.drop()
+            case "move" if do.index in RECONNECTING and self.is_streaming(do.index):
+                self.moved.add(do.index)
+                await service.ask_to_move()
+            case "settle" if do.index in self.moved | self.lost:
+                service.reads.set()
+                await until(lambda: self.dialled[do.index].state in SETTLED)
+            case "pause" if self.is_streaming(do.index):
+                await service.latest.pause()
+            case "resume" if self.is_streaming(do.index):
+                await service.latest.resume()
+
+    def is_streaming(self, index: int) -> bool:
+        """Whether its latest session can be told something."""
+        endpoint, service = self.dialled.get(index), self.services[index]
+        return (
+            endpoint is not None
+            and endpoint.state is EndpointState.STREAMING
+            and index not in self.dropped
+            and is_living(service.latest)
+        )
 
     def check(self) -> None:
         source = self.plan.source
@@ -129,26 +155,30 @@ class Running:
             parts = (account.sent, account.discarded, account.lost, account.paused_union)
             assert sum(parts) == account.length == self.call.head
             spans = []
-            for position, payload in service.frames:
-                assert report.media is not None
-                channels = report.media.channels
-                end = position + len(payload) // len(channels)
-                stereo = source[2 * position : 2 * end]
-                step = 3 - len(channels)
-                assert payload == stereo[channels[0] is Channel.INTERNAL :: step]
-                spans.append((position, end))
-            assert service.problems == []
-            assert length(spans) == sum(end - start for start, end in union(spans))
+            for session in service.services:
+                spans_here = []
+                for position, payload in session.frames:
+                    assert report.media is not None
+                    channels = report.media.channels
+                    end = position + len(payload) // len(channels)
+                    stereo = source[2 * position : 2 * end]
+                    step = 3 - len(channels)
+                    assert payload == stereo[channels[0] is Channel.INTERNAL :: step]
+                    spans_here.append((position, end))
+                assert session.problems == []
+                assert length(spans_here) == sum(end - start for start, end in spans_here)
+                spans += spans_here
             for cut, (start, end) in self.cuts:
                 arrived = length(subtract(spans, [(0, start), (end, FOREVER)]))
                 gone = cut.gone[index] if index < len(cut.gone) else 0
-                if index in self.dropped:
+                if index in self.dropped | self.lost:
                     assert arrived <= gone
                 else:
                     assert arrived == gone
             if index not in self.dropped:
                 assert report.state is EndpointState.COMPLETED, report.error
-                assert length(spans) == account.sent
+                if index not in self.lost:
+                    assert length(spans) == account.sent
 
 
 def is_living(service: Service) -> bool:
@@ -158,7 +188,7 @@ def is_living(service: Service) -> bool:
 
 async def through_sockets(seed: int) -> Running:
     planned = plan(seed, deeds=DEEDS, scale=SCALE)
-    services = [Service(refusals=int(seed % 7 == index)) for index in range(ENDPOINTS)]
+    services = [Successive(refusals=int(seed % 7 == index)) for index in range(ENDPOINTS)]
     async with (
         running(*services),
         Streaming(
@@ -176,7 +206,7 @@ async def through_sockets(seed: int) -> Running:
 
 @pytest.mark.parametrize("first", range(0, SCHEDULES, SHARE))
 async def test_nothing_captured_at_or_after_a_cut_arrives(first: int) -> None:
-    seen = {"told late": 0, "gone before": 0, "cuts": 0}
+    seen = {"told late": 0, "gone before": 0, "cuts": 0, "moved": 0, "came back": 0}
     for seed in range(first, first + SHARE):
         try:
             one = await through_sockets(seed)
@@ -186,4 +216,6 @@ async def test_nothing_captured_at_or_after_a_cut_arrives(first: int) -> None:
         seen["told late"] += is_marked(one.plan.source)
         seen["cuts"] += len(one.cuts)
         seen["gone before"] += any(any(cut.gone) for cut, _ in one.cuts)
+        seen["moved"] += sum(len(one.services[index].services) > 1 for index in one.moved)
+        seen["came back"] += sum(len(one.services[index].services) > 1 for index in one.lost)
     assert min(seen.values()) > 0, seen
