@@ -28,7 +28,7 @@ from tests.fanout.services import Service, Streaming, Successive, running, until
 
 from openaudiohook.fanout.endpoint import Endpoint, EndpointState
 from openaudiohook.fanout.engine import Cut
-from openaudiohook.fanout.pauses import length, subtract, union
+from openaudiohook.fanout.pauses import length, subtract
 from openaudiohook.protocol.types import Channel, ServerState
 
 pytestmark = [pytest.mark.slow, pytest.mark.anyio, pytest.mark.timeout(300)]
