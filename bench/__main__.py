@@ -39,6 +39,7 @@ MEASUREMENTS: Final[dict[str, Callable[[Settings], list[Figure]]]] = {
     "ladder": service.measure_ladder,
     "ladder-tls": service.measure_ladder_tls,
     "fanout-ladder": fanout.measure_fanout_ladder,
+    "workers": service.measure_workers,
 }
 _COLUMNS: Final = 180
 _WITHOUT_SOCKETS: Final = {"core", "signature"}

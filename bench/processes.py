@@ -11,7 +11,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Final, NamedTuple
 
@@ -89,12 +89,23 @@ class Program:
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-15:])
 
     def usage(self) -> Usage:
-        """Return what it has used so far, all of its threads included."""
-        nanoseconds = 0
-        for thread in Path(f"/proc/{self.pid}/task").iterdir():
+        """Return what it has used so far, all of its threads and processes included."""
+        nanoseconds = rss = 0
+        for pid in self._pids():
             with contextlib.suppress(OSError):  # it has just ended
-                nanoseconds += int((thread / "schedstat").read_text().split()[0])
-        return Usage(time.monotonic(), nanoseconds / 1e9, _machine_s(), self._status("VmRSS"))
+                for thread in Path(f"/proc/{pid}/task").iterdir():
+                    nanoseconds += int((thread / "schedstat").read_text().split()[0])
+                rss += _status(pid, "VmRSS")
+        return Usage(time.monotonic(), nanoseconds / 1e9, _machine_s(), rss)
+
+    def _pids(self) -> list[int]:
+        """The program and every process that it started, and they."""
+        pids = [self.pid]
+        for pid in pids:
+            with contextlib.suppress(OSError):
+                for thread in Path(f"/proc/{pid}/task").iterdir():
+                    pids += map(int, (thread / "children").read_text().split())
+        return pids
 
     def reset_peak(self) -> None:
         """Let `peak_bytes` count from now on."""
@@ -102,13 +113,14 @@ class Program:
 
     def peak_bytes(self) -> int:
         """Return the most memory it had since the last reset."""
-        return self._status("VmHWM")
+        return _status(self.pid, "VmHWM")
 
-    def _status(self, name: str) -> int:
-        for line in Path(f"/proc/{self.pid}/status").read_text().splitlines():
-            if line.startswith(f"{name}:"):
-                return int(line.split()[1]) * 1024
-        return 0  # it has ended, and nobody has asked for its exit status yet
+
+def _status(pid: int, name: str) -> int:
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith(f"{name}:"):
+            return int(line.split()[1]) * 1024
+    return 0  # it has ended, and nobody has asked for its exit status yet
 
 
 def _machine_s() -> float:
@@ -120,12 +132,16 @@ def _machine_s() -> float:
 
 @contextlib.contextmanager
 def running(
-    command: Sequence[str], *, cpu: int, environment: Mapping[str, str] | None = None
+    command: Sequence[str],
+    *,
+    cpu: int | Collection[int],
+    environment: Mapping[str, str] | None = None,
 ) -> Iterator[Program]:
-    """Run a command on one CPU, in a directory that is removed with it; stop it at the end.
+    """Run a command on some CPUs, in a directory that is removed with it; stop it at the end.
 
     Whatever happens it does not outlive its time, so nothing waits for it for ever.
     """
+    cpus = {cpu} if isinstance(cpu, int) else cpu
     with tempfile.TemporaryDirectory(prefix="bench-", ignore_cleanup_errors=True) as directory:
         log = Path(directory) / "stderr"
         with log.open("wb") as errors:
@@ -136,7 +152,7 @@ def running(
                 stdout=subprocess.PIPE,
                 stderr=errors,
                 text=True,
-                preexec_fn=lambda: os.sched_setaffinity(0, {cpu}),
+                preexec_fn=lambda: os.sched_setaffinity(0, cpus),
             )
         limit = threading.Timer(_MOST_S, process.kill)
         limit.start()

@@ -6,12 +6,13 @@ import base64
 import contextlib
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
 from bench.figures import Figure
 from bench.generator import API_KEY, MOST_CPU, SECRET, Run, drive
-from bench.processes import MEASURED_CPU, Program, python, running
+from bench.processes import MEASURED_CPU, OTHER_CPU, Program, python, running
 from bench.settings import Settings
 
 __all__ = [
@@ -22,11 +23,13 @@ __all__ = [
     "measure_service_tls",
     "measure_setup",
     "measure_setup_tls",
+    "measure_workers",
 ]
 
 OURS: Final = "service + recorder"
 YARDSTICK: Final = "bare picows"
 WHO: Final = (OURS, YARDSTICK)
+WORKERS: Final = ("two workers", "one process")
 
 _RAMP_A_SECOND: Final = 250.0
 _RAMP_A_SECOND_TLS: Final = 100.0
@@ -175,6 +178,30 @@ def _ladder(settings: Settings, *, is_tls: bool) -> Figure:
     )
 
 
+def measure_workers(settings: Settings) -> list[Figure]:
+    """What a second worker adds where the clients share the two cores."""
+    tops: dict[str, int] = {}
+    rows: list[dict[str, Any]] = []
+    for who in WORKERS:
+        tops[who], climbed = _climb(settings, who, settings.rungs, is_tls=False)
+        rows += climbed
+    ours, one = (tops[who] for who in WORKERS)
+    return [
+        Figure(
+            name="workers",
+            title="Highest rung of recorded streams, two workers beside one process",
+            unit="streams",
+            is_ratio=True,
+            at_least=True,
+            ours=[ours],
+            yardstick=[one],
+            runs=rows,
+            note="Both may use both cores, and so may the generator: a second worker gets what "
+            "the clients leave of the second core.",
+        )
+    ]
+
+
 def _climb(
     settings: Settings, who: str, rungs: tuple[int, ...], *, is_tls: bool
 ) -> tuple[int, list[dict[str, Any]]]:
@@ -239,6 +266,7 @@ def _run(
             warmup_s=settings.warmup_s,
             seconds=settings.seconds,
         )
+    run = replace(run, cpus=2 if who == WORKERS[0] else 1)
     settings.say(
         f"{who}{', TLS' if is_tls else ''}, {streams} streams: {run.us_per_frame:.1f} µs/frame, "
         f"CPU {run.cpu:.0%}, others {run.other:.0%}, round trip p99 {run.round_trip_ms[1]} ms, "
@@ -256,13 +284,16 @@ def _server(who: str, *, is_tls: bool) -> Iterator[tuple[Program, str]]:
             command, environment = python("bench.endpoint", *map(str, pem)), {}
         else:
             command = python("openaudiohook", "serve", "--port", "0", "--recordings", "recordings")
+            if who == WORKERS[0]:
+                command += ["--workers", "2"]
             if pem:
                 command += ["--tls-cert", str(pem[0]), "--tls-key", str(pem[1])]
             environment = {
                 "OPENAUDIOHOOK_API_KEY": API_KEY,
                 "OPENAUDIOHOOK_CLIENT_SECRET": base64.b64encode(SECRET).decode("ascii"),
             }
-        with running(command, cpu=MEASURED_CPU, environment=environment) as server:
+        cpus = (MEASURED_CPU, OTHER_CPU) if who in WORKERS else (MEASURED_CPU,)
+        with running(command, cpu=cpus, environment=environment) as server:
             line = server.line()
             _, _, uri = line.partition("listening on ")
             if not uri:
