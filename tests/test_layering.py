@@ -77,7 +77,8 @@ OWNERS: dict[str, set[str]] = {
 SANS_IO = LAYER_1 | {
     "toml_source",
     "fanout.ring", "fanout.pauses", "fanout.engine",
-    "monitor.policy", "monitor.secure_pause", "monitor.metering",
+    "monitor.policy", "monitor.language", "monitor.secure_pause", "monitor.metering",
+    "monitor.usage", "store.chain",
 }  # fmt: skip
 NO_IO_MODULES = {
     "asyncio", "socket", "socketserver", "ssl", "select", "selectors", "time", "random", "secrets",
