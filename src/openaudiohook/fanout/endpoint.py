@@ -80,6 +80,7 @@ class EndpointConfig:
         allow_clear_text: let `ws://` leave this machine, audio and all.
         reconnections: whether a session that had opened may be followed by another one, when the
             service asks for it or the session is lost (protocol section 14.2).
+        integration_id: of the integration that this is, where there is one.
     """
 
     name: str
@@ -91,6 +92,7 @@ class EndpointConfig:
     asks_languages: bool = False
     allow_clear_text: bool = False
     reconnections: bool = False
+    integration_id: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,6 +129,7 @@ class EndpointReport:
         media: what the endpoint selected.
         account: what became of every sample, exact once the call is over.
         sessions: what each session that opened did of it.
+        failure: what `error` tells, for programs.
     """
 
     name: str
@@ -141,6 +144,7 @@ class EndpointReport:
     media: MediaParameter | None
     account: Account
     sessions: tuple[SessionReport, ...] = ()
+    failure: Failure | None = None
 
 
 class Endpoint:
@@ -269,6 +273,11 @@ class Endpoint:
             self._dialled.abort()
         self._has_changed.set()
 
+    def close(self) -> None:
+        """Take leave in good order: a stream is closed with `end`, and what waits is lost."""
+        self._succession.close(self._now_ns())
+        self.stop()
+
     def report(self) -> EndpointReport:
         """Report how it went so far."""
         succession = self._succession
@@ -286,6 +295,7 @@ class Endpoint:
             media=self._media,
             account=succession.account,
             sessions=succession.reports(),
+            failure=failure,
         )
 
     # One attempt ------------------------------------------------------------------------

@@ -63,6 +63,7 @@ class SessionReport:
         error: why it did not last; None where it was closed in good order.
         lost_at: the sample that was live when its connection was lost without `close`.
         account: of the samples from `start` to `end`; nothing in there is lost.
+        failure: what `error` tells, for programs.
     """
 
     session_id: str
@@ -71,6 +72,7 @@ class SessionReport:
     error: str | None
     lost_at: int | None
     account: Account
+    failure: Failure | None = None
 
 
 class Leg:
@@ -215,6 +217,7 @@ class Succession:
                     error=None if leg.failure is None else leg.failure.error,
                     lost_at=leg.lost_at,
                     account=settle([part], pauses=pauses, span=span, is_over=leg.is_over),
+                    failure=leg.failure,
                 )
             )
         return tuple(reports)
@@ -273,6 +276,12 @@ class Succession:
             else:
                 lost = self.legs[-1].failure if self.legs else None
                 self._finish(self.failure or lost or _TOO_LATE)
+
+    def close(self, now_ns: int) -> None:
+        """End the endpoint's part here: a stream is closed with `end`, and nobody follows."""
+        self._is_stopped = True
+        if self._streaming is not None:
+            self._streaming.close(CloseReason.END, now_ns)
 
     # Sessions ---------------------------------------------------------------------------
 
