@@ -62,7 +62,7 @@ def test_a_queue_applies_its_setting_again_when_the_call_comes_back() -> None:
     switch = MonitoringSwitch()
     switch.apply(True, by=QUEUE)
     switch.apply(False, by=FLOW)
-    switch.enter_queue()
+    switch.return_to_queue()
     assert switch.is_on
     assert switch.decided_by is QUEUE
 
@@ -70,6 +70,6 @@ def test_a_queue_applies_its_setting_again_when_the_call_comes_back() -> None:
 def test_a_queue_without_a_setting_leaves_the_flows_word() -> None:
     switch = MonitoringSwitch()
     switch.apply(True, by=FLOW)
-    switch.enter_queue()
+    switch.return_to_queue()
     assert switch.is_on
     assert switch.decided_by is FLOW

@@ -249,7 +249,7 @@ class Call:
                 self._stop_music()
                 self._is_held, self._music_spec = is_start, music
             case Transfer(to="queue"):
-                self._switch.enter_queue()
+                self._switch.return_to_queue()
                 self._follow_switch()
             case Hangup():
                 self.hang_up(now_ns)
