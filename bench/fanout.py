@@ -1,4 +1,8 @@
-"""The Monitor with five endpoints a call, against a bare loop that sends the same frames."""
+"""The Monitor with five endpoints a call, against bare loops that send the same frames.
+
+One of them sends nothing else, and is what the budget is held to; the other carries the
+protocol's pings and their answers as well, so that both ends see the same traffic as with ours.
+"""
 
 from __future__ import annotations
 
@@ -15,11 +19,16 @@ __all__ = ["measure_fanout", "measure_fanout_ladder"]
 
 OURS: Final = "monitor"
 YARDSTICK: Final = "bare send loop"
+PINGING: Final = "bare send loop that pings"
 WHO: Final = (OURS, YARDSTICK)
 
 ENDPOINTS: Final = 5
 _MOST_LATE_MS: Final = 20.0
-_MODULES: Final = {OURS: "bench.monitor_calls", YARDSTICK: "bench.send_loop"}
+_MODULES: Final = {
+    OURS: ("bench.monitor_calls",),
+    YARDSTICK: ("bench.send_loop",),
+    PINGING: ("bench.send_loop", "--pings"),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,9 +86,10 @@ def measure_fanout(settings: Settings) -> list[Figure]:
     """CPU, latency and stalls at one load."""
     pairs: list[dict[str, SendRun]] = []
     for number in range(settings.pairs):
-        turns = WHO if number % 2 == 0 else (YARDSTICK, OURS)
+        # Ours between the two yardsticks, which change sides: it is next to both.
+        turns = (YARDSTICK, OURS, PINGING) if number % 2 == 0 else (PINGING, OURS, YARDSTICK)
         pairs.append({who: _run(settings, who, settings.calls) for who in turns})
-    rows = [pair[who].row(who) for pair in pairs for who in WHO]
+    rows = [pair[who].row(who) for pair in pairs for who in (*WHO, PINGING)]
     load = f"{settings.calls} calls x {ENDPOINTS} endpoints"
     return [
         Figure(
@@ -92,6 +102,15 @@ def measure_fanout(settings: Settings) -> list[Figure]:
             yardstick=[pair[YARDSTICK].us_per_frame for pair in pairs],
             runs=rows,
             note="Ours makes the audio it sends; the yardstick sends one frame again and again.",
+        ),
+        Figure(
+            name="fanout-pings",
+            title=f"The same, against a loop that also pings and reads the answers, {load}",
+            unit="µs",
+            is_ratio=True,
+            ours=[pair[OURS].us_per_frame for pair in pairs],
+            yardstick=[pair[PINGING].us_per_frame for pair in pairs],
+            note="Here the traffic on both sides is the same, message for message.",
         ),
         Figure(
             name="fanout-latency",
@@ -157,7 +176,7 @@ def _run(settings: Settings, who: str, calls: int) -> SendRun:
     with running(python("bench.endpoint"), cpu=OTHER_CPU) as endpoint:
         uri = endpoint.line().removeprefix("listening on ") + "api/v1/audiohook/ws"
         arguments = [str(calls), str(settings.seconds), str(settings.warmup_s), *[uri] * ENDPOINTS]
-        with running(python(_MODULES[who], *arguments), cpu=MEASURED_CPU) as sender:
+        with running(python(*_MODULES[who], *arguments), cpu=MEASURED_CPU) as sender:
             _expect(sender, "window")
             start, endpoint_start = sender.usage(), endpoint.usage()
             _expect(sender, "end")
