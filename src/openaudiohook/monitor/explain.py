@@ -1,0 +1,350 @@
+"""Why a call was not streamed, or late, or in part; what it cost, and where every sample is.
+
+From the journal alone, which is the truth: it needs no database, no Monitor that runs, and no
+endpoint. Every finding names a cause, and where there is something to be done, what.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any, Final
+
+import msgspec
+
+from openaudiohook.audio import RATE
+from openaudiohook.exceptions import NotFound
+from openaudiohook.fanout.pauses import Span
+from openaudiohook.monitor.chronicle import Chronicle, Part, chronicle_of
+from openaudiohook.monitor.events import CATALOGUE
+from openaudiohook.monitor.lanes import Lane, end_of, lane_of, spans_of
+from openaudiohook.monitor.metering import FREE_PAUSES
+from openaudiohook.protocol.types import PauseCause
+from openaudiohook.store.entries import Entry, EventRaised
+
+__all__ = ["Explanation", "Finding", "PartExplained", "explain"]
+
+_PROMPT: Final = RATE // 2
+"""Who opens within half a second is not late."""
+
+
+class Finding(msgspec.Struct, frozen=True, kw_only=True):
+    """One answer.
+
+    Attributes:
+        kind: `good`, `not-monitored`, `not-connected`, `late`, `discarded`, `lost`, `paused`,
+            `moved`, `cut-off` or `event`.
+        text: what happened, and why.
+        remedy: what helps; None where nothing is wrong.
+        integration_id: of which integration; None where it is about the call.
+        part: which part of the conversation.
+    """
+
+    kind: str
+    text: str
+    remedy: str | None = None
+    integration_id: str | None = None
+    part: int = 0
+
+
+class PartExplained(msgspec.Struct, frozen=True, kw_only=True):
+    """One part of a conversation; `phases` are the first sample and the name of each."""
+
+    number: int
+    began_ns: int
+    length: int
+    is_over: bool
+    edge: str
+    monitored_from: int | None
+    phases: tuple[tuple[int, str], ...]
+    secure: tuple[Span, ...]
+    lanes: tuple[Lane, ...]
+
+
+class Explanation(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything there is to say about a conversation."""
+
+    organization_id: str
+    conversation_id: str
+    parts: tuple[PartExplained, ...]
+    findings: tuple[Finding, ...]
+    events: tuple[EventRaised, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        """The object that `openaudiohook explain --json` prints: seconds beside samples."""
+        return {
+            "conversation_id": self.conversation_id,
+            "organization_id": self.organization_id,
+            "findings": [msgspec.to_builtins(finding) for finding in self.findings],
+            "parts": [_part_as_json(part) for part in self.parts],
+            "events": [msgspec.to_builtins(event) for event in self.events],
+        }
+
+
+def explain(
+    entries: Iterable[Entry],
+    *,
+    organization_id: str,
+    conversation_id: str,
+    names: Mapping[str, str] | None = None,
+    active: Collection[str] | None = None,
+    free_pauses: Collection[PauseCause] = FREE_PAUSES,
+) -> Explanation:
+    """Explain one conversation.
+
+    Args:
+        entries: of the journal, in its order: all of them, or those of the conversation.
+        organization_id: whose conversation it is.
+        conversation_id: which one.
+        names: of integrations by id; those that events name need none.
+        active: ids of the integrations that are active now, where that is known.
+        free_pauses: the causes whose time is not charged.
+
+    Raises:
+        NotFound: the journal says nothing of that conversation.
+    """
+    chronicle = chronicle_of(
+        entries, organization_id=organization_id, conversation_id=conversation_id
+    )
+    if chronicle is None:
+        raise NotFound(
+            f"the journal knows no conversation {conversation_id} of this organization",
+            entity_type="conversation",
+        )
+    called = {
+        event.entity_id: event.entity_name
+        for event in chronicle.events
+        if event.entity_type == "integration"
+    } | dict(names or {})
+    parts = tuple(_part(chronicle, part, called, free_pauses) for part in chronicle.parts)
+    findings: list[Finding] = []
+    for part, told in zip(chronicle.parts, parts, strict=True):
+        findings += _about_call(chronicle, part, active)
+        for lane in told.lanes:
+            findings += _about_lane(chronicle, part, lane)
+    findings += _other_events(chronicle)
+    return Explanation(
+        organization_id=organization_id,
+        conversation_id=conversation_id,
+        parts=parts,
+        findings=tuple(findings),
+        events=tuple(chronicle.events),
+    )
+
+
+# What became of the samples --------------------------------------------------------------
+
+
+def _part(
+    chronicle: Chronicle, part: Part, names: Mapping[str, str], free: Collection[PauseCause]
+) -> PartExplained:
+    pauses = part.pauses
+    ids = dict.fromkeys(session.integration_id for session in part.sessions)
+    if part.monitored_from is not None:  # who never opened a session is in the events only
+        ids |= dict.fromkeys(chronicle.integration_ids())
+    return PartExplained(
+        number=part.number,
+        began_ns=part.began_ns,
+        length=part.last,
+        is_over=part.ended is not None,
+        edge=part.edge,
+        monitored_from=part.monitored_from,
+        phases=tuple((one.at, one.phase) for one in part.phases),
+        secure=tuple(spans_of(pauses, PauseCause.SECURE)),
+        lanes=tuple(lane_of(part, id_, names.get(id_, id_), pauses, free) for id_ in ids),
+    )
+
+
+# What is to be said about it --------------------------------------------------------------
+
+
+def _about_call(
+    chronicle: Chronicle, part: Part, active: Collection[str] | None
+) -> Iterable[Finding]:
+    number = part.number
+    if part.refused is not None:
+        yield Finding(
+            kind="not-monitored",
+            text=f"not streamed: the call may not be monitored: {part.refused}",
+            remedy="have its source declare the edge it is really on, 'cloud' or 'byoc-cloud', if "
+            "it is one of these; monitoring is available nowhere else",
+            part=number,
+        )
+    elif part.monitored_from is None:
+        yield Finding(
+            kind="not-monitored",
+            text=f"not streamed: {_never_switched_on(part)}, so nobody was connected",
+            remedy="switch enableAudioMonitoring (or enableTranscription) on for its queue, or let "
+            "its flow use the Audio Monitoring action",
+            part=number,
+        )
+    elif not any(session.integration_id for session in part.sessions) and not any(
+        event.entity_type == "integration" for event in chronicle.events
+    ):
+        now = "" if active is None else f" ({len(active)} are active now)"
+        yield Finding(
+            kind="not-connected",
+            text=f"not streamed: monitoring began at {_at(part.monitored_from)}, and no "
+            f"integration was active then{now}",
+            remedy="activate one, and look at its status: `openaudiohook integrations`; which "
+            "ones a call has is settled when its monitoring begins",
+            part=number,
+        )
+    if part.ended is None:
+        yield Finding(
+            kind="cut-off",
+            text=f"the call runs still, or its Monitor was stopped at {_at(part.last)} or after; "
+            "what follows holds up to there",
+            part=number,
+        )
+    elif part.ended.reason in ("lost", "error"):
+        yield Finding(
+            kind="cut-off",
+            text=f"the source of the call was lost at {_at(part.ended.at)} ({part.ended.reason})",
+            part=number,
+        )
+    for held in part.held:
+        if part.ended is None and held.cause == "secure":
+            yield Finding(
+                kind="paused",
+                text=f"a secure pause holds since {_at(held.at)}: {held.reason}, {held.requester}",
+                remedy="nothing is streamed before whoever began it ends it",
+                part=number,
+            )
+
+
+def _never_switched_on(part: Part) -> str:
+    """Say which decisions were made, and that none of them was on."""
+    if not part.switches:
+        queue = "its queue has no switch set" if part.queue_id else "it entered no queue"
+        return f"monitoring was never switched on: {queue}, and no flow used the action"
+    told = ", ".join(
+        f"the {one.by}'s {one.action or 'setting'} was off at {_at(one.at)}"
+        for one in part.switches
+    )
+    return f"monitoring was never switched on: {told}"
+
+
+def _about_lane(chronicle: Chronicle, part: Part, lane: Lane) -> Iterable[Finding]:
+    events = _events_of(chronicle, lane.integration_id)
+    causes = _aggregated(events)
+    remedy = _remedy(events)
+    sessions = [one for one in part.sessions if one.integration_id == lane.integration_id]
+    name = lane.name
+
+    def found(kind: str, text: str, remedy: str | None = None) -> Finding:
+        return Finding(
+            kind=kind,
+            text=f"{name}: {text}",
+            remedy=remedy,
+            integration_id=lane.integration_id,
+            part=part.number,
+        )
+
+    if lane.opened_at is None:
+        why = causes or "no session opened before the call ended, and nothing was said of why"
+        yield found("not-connected", f"not streamed: {why}", remedy)
+        return
+    if not any(session.has_media for session in sessions):
+        yield found(
+            "not-connected",
+            "connected, and no audio was streamed: the endpoint selected none of the media offered",
+            "have it select one of the offered formats when it answers `opened`; it is free so far",
+        )
+        return
+    entry = part.monitored_from or 0
+    is_whole = True
+    if lane.opened_at - entry > _PROMPT:
+        is_whole = False
+        why = f": {causes}" if causes else ""
+        yield found(
+            "late",
+            f"late by {_s(lane.opened_at - entry)} s: monitoring began at {_at(entry)}, and it "
+            f"opened at {_at(lane.opened_at)}{why}; what was kept of the time between, at most the "
+            "last 20 s, was sent faster than real time",
+            remedy,
+        )
+    if lane.sessions > 1:
+        yield found("moved", f"streamed in {lane.sessions} sessions, one after the other")
+    if lane.discarded:
+        is_whole = False
+        why = causes or "the endpoint took audio more slowly than it was spoken, or opened too late"
+        yield found(
+            "discarded",
+            f"in part: {_s(lane.discarded)} s were left out, and the endpoint was told where "
+            f"(`discarded`): {why}",
+            remedy or "see whether the endpoint, or the line to it, is too slow",
+        )
+    if lane.lost:
+        is_whole = False
+        why = causes or "its connection was lost, and with it what had not been delivered"
+        yield found("lost", f"in part: {_s(lane.lost)} s were lost: {why}", remedy)
+    last = max(sessions, key=lambda session: end_of(session, part))
+    if part.last - end_of(last, part) > _PROMPT:
+        is_whole = False
+        why = causes or "the endpoint or the integration ended it"
+        yield found(
+            "lost",
+            f"in part: it ended at {_at(end_of(last, part))}, before the call did at "
+            f"{_at(part.last)}: {why}",
+            remedy,
+        )
+    for cause, samples in (("secure", lane.secure), ("client", lane.client)):
+        if samples:
+            yield found("paused", f"{_s(samples)} s of {cause} pause: nothing was streamed, free")
+    if lane.server:
+        yield found("paused", f"{_s(lane.server)} s of pause that the endpoint had asked for")
+    if is_whole:
+        yield found("good", "streamed from the first monitored sample to the last")
+
+
+def _other_events(chronicle: Chronicle) -> Iterable[Finding]:
+    """Tell what was raised about the call itself."""
+    for event in chronicle.events:
+        if event.entity_type != "integration":
+            kind = CATALOGUE.get(event.event_id)
+            yield Finding(
+                kind="event",
+                text=f"{event.event_id}: {event.text}",
+                remedy=None if kind is None else kind.remedy,
+            )
+
+
+def _events_of(chronicle: Chronicle, integration_id: str) -> list[EventRaised]:
+    return [
+        event
+        for event in chronicle.events
+        if event.entity_type == "integration" and event.entity_id == integration_id
+    ]
+
+
+def _aggregated(events: Iterable[EventRaised]) -> str:
+    """Join the distinct texts, each with how often it was said."""
+    counted = Counter(f"{event.event_id}: {event.text.rstrip('.')}" for event in events)
+    return " (AND) ".join(
+        text if count == 1 else f"{count}x {text}" for text, count in counted.items()
+    )
+
+
+def _remedy(events: Iterable[EventRaised]) -> str | None:
+    """What the catalogue says helps against the first of the events."""
+    kinds = (CATALOGUE.get(event.event_id) for event in events)
+    return next((kind.remedy for kind in kinds if kind is not None and kind.remedy), None)
+
+
+def _part_as_json(part: PartExplained) -> dict[str, Any]:
+    told: dict[str, Any] = msgspec.to_builtins(part)
+    told["length_s"] = part.length / RATE
+    for lane, as_json in zip(part.lanes, told["lanes"], strict=True):
+        for key in ("sent", "discarded", "paused", "lost", "secure", "client", "server"):
+            as_json[f"{key}_s"] = getattr(lane, key) / RATE
+        as_json["chargeable_s"] = lane.chargeable / RATE
+    return told
+
+
+def _s(samples: int) -> str:
+    return f"{samples / RATE:.3f}"
+
+
+def _at(samples: int) -> str:
+    return f"{_s(samples)} s"
