@@ -161,14 +161,21 @@ class EndpointError(AudioHookError):
     Attributes:
         retryable: whether trying again can help (protocol section 14.1).
         retry_after_s: how long the endpoint asked us to wait, where it did.
+        kind: which failure it is, for programs: a value of `fanout.failures.FailureKind`.
     """
 
     def __init__(
-        self, message: str, *, retryable: bool, retry_after_s: float | None = None
+        self,
+        message: str,
+        *,
+        retryable: bool,
+        retry_after_s: float | None = None,
+        kind: str = "no-connection",
     ) -> None:
         super().__init__(message)
         self.retryable = retryable
         self.retry_after_s = retry_after_s
+        self.kind = kind
 
 
 class ConsumerError(AudioHookError):

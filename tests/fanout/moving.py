@@ -9,7 +9,7 @@ from fanout import world
 from fanout.world import PARAMETERS, World
 from openaudiohook.fanout.account import Account
 from openaudiohook.fanout.engine import Fanout
-from openaudiohook.fanout.failures import Failure
+from openaudiohook.fanout.failures import Failure, FailureKind
 from openaudiohook.fanout.pauses import Span, length, union
 from openaudiohook.fanout.succession import Leg, RetryPolicy, Succession
 from openaudiohook.protocol.events import CloseRequested, SessionEvent
@@ -38,7 +38,9 @@ class Link(world.Endpoint):
         self.connect(now_ns)
         if self.is_unreachable:
             self.is_cut = True
-            succession.failed(self.leg, Failure("no connection", may_pass=True), now_ns)
+            succession.failed(
+                self.leg, Failure("no connection", FailureKind.NO_CONNECTION, may_pass=True), now_ns
+            )
             return
         self.is_connected = True
         continued = succession.offer(self.leg, self.session, self)

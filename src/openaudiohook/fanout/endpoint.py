@@ -20,11 +20,11 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 from openaudiohook.auth.signing import encode_nonce, upgrade_headers
-from openaudiohook.exceptions import AudioHookError, EndpointError, HandshakeError
+from openaudiohook.exceptions import AudioHookError
 from openaudiohook.fanout.account import Account
 from openaudiohook.fanout.cursor import Cursor
 from openaudiohook.fanout.engine import Fanout
-from openaudiohook.fanout.failures import Failure, refused
+from openaudiohook.fanout.failures import Failure, FailureKind, unconnected
 from openaudiohook.fanout.succession import Leg, RetryPolicy, SessionReport, Succession
 from openaudiohook.protocol.client import ClientSession, ClientTimers
 from openaudiohook.protocol.events import (
@@ -81,6 +81,9 @@ class EndpointConfig:
         reconnections: whether a session that had opened may be followed by another one, when the
             service asks for it or the session is lost (protocol section 14.2).
         integration_id: of the integration that this is, where there is one.
+        retry_upgrade_5xx: try an upgrade again that was refused with a 5xx status. Ours: the
+            platform never does.
+        region: where the service says it runs; empty where nobody said.
     """
 
     name: str
@@ -93,6 +96,8 @@ class EndpointConfig:
     allow_clear_text: bool = False
     reconnections: bool = False
     integration_id: str = ""
+    retry_upgrade_5xx: bool = False
+    region: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -320,7 +325,7 @@ class Endpoint:
 
     async def _dial(self) -> None:
         """Dial and open; return when the session has opened, or has not."""
-        leg = self._succession.dial()
+        config, leg = self.config, self._succession.dial()
         self.attempts += 1
         self._show(EndpointState.CONNECTING)
         if self._new_trace is not None and leg.attempt == 0:
@@ -334,17 +339,20 @@ class Endpoint:
         leg.session = session
         try:
             driver = await connect(
-                self.config.uri,
+                config.uri,
                 session=session,
                 on_event=lambda event: self._heard(leg, event),
                 headers=self._headers(leg),
                 ssl=self._ssl,
                 timeout_s=self._retry.connect_s,
-                allow_clear_text=self.config.allow_clear_text,
+                allow_clear_text=config.allow_clear_text,
             )
         except AudioHookError as error:
             if not leg.is_over:
-                self._succession.failed(leg, self._unconnected(error), self._now_ns())
+                failure = unconnected(
+                    error, uri=config.uri, retry_upgrade_5xx=config.retry_upgrade_5xx
+                )
+                self._succession.failed(leg, failure, self._now_ns())
             return
         self._drivers = [one for one in self._drivers if not one.ended.done()]
         self._drivers.append(driver)
@@ -378,15 +386,9 @@ class Endpoint:
         try:
             session.open(parameters, self._now_ns(), position=leg.start)
         except AudioHookError as error:
-            leg.failure = Failure(str(error))
+            leg.failure = Failure(str(error), FailureKind.CONFIGURATION)
             driver.abort()
         driver.flush()
-
-    def _unconnected(self, error: AudioHookError) -> Failure:
-        if isinstance(error, HandshakeError):
-            return refused(error, uri=self.config.uri)
-        # What is neither is of our own making: a URI, a key that cannot be sent.
-        return Failure(str(error), may_pass=isinstance(error, EndpointError) and error.retryable)
 
     def _headers(self, leg: Leg) -> list[tuple[str, str]]:
         headers = upgrade_headers(

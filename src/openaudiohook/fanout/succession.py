@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from openaudiohook.fanout.account import Account, settle
 from openaudiohook.fanout.cursor import Cursor, Outlet
 from openaudiohook.fanout.engine import Fanout
-from openaudiohook.fanout.failures import Failure, disconnected, violated
+from openaudiohook.fanout.failures import Failure, FailureKind, disconnected, violated
 from openaudiohook.protocol.client import ClientSession
 from openaudiohook.protocol.events import (
     DisconnectRequested,
@@ -298,8 +298,8 @@ class Succession:
                 leg.disconnect = reason
                 if not leg.session.is_handing_over:
                     leg.failure = leg.failure or disconnected(reason, is_open=leg.is_open)
-            case PeerViolated(code=code, problem=problem, is_fatal=True):
-                leg.failure = leg.failure or violated(code, problem)
+            case PeerViolated(is_fatal=True):
+                leg.failure = leg.failure or violated(event)
             case SessionEnded():
                 self._ended(leg, event, now_ns)
         failure = leg.failure
@@ -348,13 +348,13 @@ class Succession:
         """Return what went wrong in a session that is over."""
         fault = None if leg.cursor is None else leg.cursor.fault
         if fault is not None:
-            return Failure(f"internal error ({fault}); the session was ended", may_pass=True)
+            return replace(_INTERNAL, error=f"internal error ({fault}); the session was ended")
         if leg.failure is not None:
             return leg.failure
         if ended.is_clean and ended.reason is not CloseReason.ERROR:
             return None
         if ended.reason is CloseReason.ERROR:
-            return Failure("internal error; the session was ended", may_pass=leg.is_open)
+            return replace(_INTERNAL, may_pass=leg.is_open)
         if leg.is_open:
             return _LOST
         return _TOO_LATE if self._is_stopped else _UNOPENED
@@ -413,8 +413,15 @@ class Succession:
         return round(self._retry.delay_s(self._tries - 1, self._jitter()) * 1e9)
 
 
-_LOST = Failure(
-    "the connection was lost; what the call held from there on is lost too", may_pass=True
+_INTERNAL = Failure(
+    "internal error; the session was ended", may_pass=True, kind=FailureKind.INTERNAL
 )
-_UNOPENED = Failure("the connection was lost before `opened`", may_pass=True)
-_TOO_LATE = Failure("the call was over before the endpoint had opened")
+_LOST = Failure(
+    "the connection was lost; what the call held from there on is lost too",
+    may_pass=True,
+    kind=FailureKind.CONNECTION_LOST,
+)
+_UNOPENED = Failure(
+    "the connection was lost before `opened`", may_pass=True, kind=FailureKind.CLOSED_EARLY
+)
+_TOO_LATE = Failure("the call was over before the endpoint had opened", kind=FailureKind.CALL_OVER)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import ClassVar, Final
+from typing import ClassVar, Final, Literal
 
 from openaudiohook.exceptions import LocalProtocolError, RemoteProtocolError
 from openaudiohook.protocol import codec
@@ -353,23 +353,36 @@ class ClientSession(Session):
     def _decode(self, data: Text) -> ServerMessage:
         return codec.decode_server_message(data)
 
-    def _unreadable(self, error: RemoteProtocolError, now_ns: int) -> None:
+    def _unreadable(
+        self,
+        error: RemoteProtocolError,
+        now_ns: int,
+        *,
+        subject: Literal["sequence"] | None = None,
+    ) -> None:
         self._violated(
-            error.code, str(error), now_ns, message_type=error.message_type, seq=error.seq
+            error.code,
+            str(error),
+            now_ns,
+            message_type=error.message_type,
+            seq=error.seq,
+            subject=subject,
         )
 
     def _receive(self, message: ServerMessage, now_ns: int) -> None:  # type: ignore[override]
+        subject: Literal["sequence"] | None = None
         try:
             if message.id.lower() != self.session_id.lower():
                 raise RemoteProtocolError(
                     "id is not the session's", message_type=message.type, seq=message.seq
                 )
+            subject = "sequence"
             self._sequence.accept(
                 seq=message.seq, acknowledged=message.clientseq, message_type=message.type
             )
         except RemoteProtocolError as error:
             is_awaited = "closed" in CLIENT_RECEIVED[self.state]
-            self._unreadable(error, now_ns)
+            self._unreadable(error, now_ns, subject=subject)
             if message.type != "closed" or not is_awaited:
                 return
             # A wrong number is reported, and still it is the end.
@@ -425,7 +438,12 @@ class ClientSession(Session):
         problem = selection_problem(parameters.media, offered=self._offered)
         if problem is not None:
             self._violated(
-                ErrorCode.BAD_MESSAGE, problem, now_ns, message_type="opened", seq=message.seq
+                ErrorCode.BAD_MESSAGE,
+                problem,
+                now_ns,
+                message_type="opened",
+                seq=message.seq,
+                subject="media",
             )
             return
         self._deadlines.pop("open", None)
@@ -501,11 +519,12 @@ class ClientSession(Session):
         seq: int | None = None,
         is_fatal: bool = True,
         retry_after_ns: int | None = None,
+        subject: Literal["sequence", "media"] | None = None,
     ) -> None:
         """Answer a violation with `error`, and with `close` where it is fatal (section 4.4)."""
         if self.state is ClientState.CLOSING_ERROR:
             return
-        self._events.append(PeerViolated(code, problem, message_type, seq, is_fatal))
+        self._events.append(PeerViolated(code, problem, message_type, seq, is_fatal, subject))
         parameters = ErrorParameters(
             code=code,
             message=problem,

@@ -7,6 +7,8 @@ a name ends in `_ns`.
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
 
 from openaudiohook.protocol.entities import Entity
@@ -208,6 +210,8 @@ class PeerViolated(SessionEvent, frozen=True):
         message_type: the offending message's type, where one was read; "binary" for audio.
         seq: its `seq`, where one was read.
         is_fatal: the session is ending because of it.
+        subject: what of a well-formed message is wrong: `sequence`, its numbers, or `media`, a
+            selection that was not offered; None for all else.
     """
 
     code: int
@@ -215,6 +219,7 @@ class PeerViolated(SessionEvent, frozen=True):
     message_type: str | None
     seq: int | None
     is_fatal: bool
+    subject: Literal["sequence", "media"] | None = None
 
 
 class SessionEnded(SessionEvent, frozen=True):

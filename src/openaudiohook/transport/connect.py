@@ -37,8 +37,11 @@ USER_AGENT: Final = f"openaudiohook/{__version__}"
 _TLS_BUFFER_BYTES: Final = 17 * 1024
 
 # Protocol section 14.1: the host is not there, and will not be in a second.
-_UNAVAILABLE: Final = frozenset(
-    {errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN, errno.EADDRNOTAVAIL}
+_UNAVAILABLE: Final = frozenset({errno.EHOSTUNREACH, errno.ENETUNREACH})
+_NOT_FOUND: Final = frozenset(
+    getattr(socket, name)
+    for name in ("EAI_NONAME", "EAI_NODATA", "EAI_ADDRFAMILY")
+    if hasattr(socket, name)
 )
 
 _Address = tuple[int, tuple[Any, ...]]
@@ -82,7 +85,11 @@ class _ClientWire(Wire):
     def lost(self) -> None:
         """Let `connect` fail, if it has not returned yet."""
         self._settle(
-            EndpointError("the server closed the connection before answering", retryable=True)
+            EndpointError(
+                "the server closed the connection before answering",
+                retryable=True,
+                kind="closed-early",
+            )
         )
 
     def _settle(self, error: Exception | None) -> None:
@@ -129,7 +136,9 @@ async def connect(
         ConfigurationError: the URI or a header cannot be used.
         HandshakeError: the server refused the upgrade (`status`) or answered nonsense.
             Not to be tried again.
-        EndpointError: no connection; `retryable` as protocol section 14.1 says.
+        EndpointError: no connection; `retryable` as protocol section 14.1 says, and `kind` is one
+            of `host-unavailable`, `name-server`, `no-connection`, `connect-timeout`, `tls`, or
+            `closed-early`.
     """
     request = request_for_uri(uri)
     parts = urlsplit(uri)
@@ -180,7 +189,7 @@ async def _resolve(host: str, port: int) -> list[_Address]:
     try:
         found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except UnicodeError:  # a label that is empty or too long: no name can be like that
-        raise EndpointError("there is no such host", retryable=False) from None
+        raise _no_such_host() from None
     return list(dict.fromkeys((family, address) for family, _, _, _, address in found))
 
 
@@ -239,19 +248,32 @@ def _drop(wire: _ClientWire, sock: socket.socket) -> None:
 
 def _endpoint_error(error: OSError, timeout_s: float) -> EndpointError:
     if isinstance(error, TimeoutError):
-        return EndpointError(f"no connection within {timeout_s:g} s", retryable=True)
+        text = f"no connection within {timeout_s:g} s"
+        return EndpointError(text, retryable=True, kind="connect-timeout")
     if isinstance(error, socket.gaierror):
-        is_temporary = error.errno == socket.EAI_AGAIN
-        text = "the name server does not answer" if is_temporary else "there is no such host"
-        return EndpointError(text, retryable=is_temporary)
+        if error.errno in _NOT_FOUND:
+            return _no_such_host()
+        text = "the name server does not answer"
+        if error.errno != socket.EAI_AGAIN:
+            text = "the name server does not answer as it should"
+        return EndpointError(text, retryable=True, kind="name-server")
     if isinstance(error, SSLCertVerificationError):
-        return EndpointError(
-            f"the server's certificate is not accepted: {error.verify_message}", retryable=True
-        )
+        text = f"the server's certificate is not accepted: {error.verify_message}"
+        return EndpointError(text, retryable=True, kind="tls")
     if isinstance(error, SSLError):
-        return EndpointError(f"TLS failed: {error.reason or 'no reason given'}", retryable=True)
+        text = f"TLS failed: {error.reason or 'no reason given'}"
+        return EndpointError(text, retryable=True, kind="tls")
     reason = os.strerror(error.errno).lower() if error.errno else type(error).__name__
-    return EndpointError(f"no connection: {reason}", retryable=error.errno not in _UNAVAILABLE)
+    is_away = error.errno in _UNAVAILABLE
+    return EndpointError(
+        f"no connection: {reason}",
+        retryable=not is_away,
+        kind="host-unavailable" if is_away else "no-connection",
+    )
+
+
+def _no_such_host() -> EndpointError:
+    return EndpointError("there is no such host", retryable=False, kind="host-unavailable")
 
 
 def _with_user_agent(headers: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
