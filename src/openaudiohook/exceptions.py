@@ -23,6 +23,7 @@
     * `StoreError`: what is kept cannot be read or written
         * `StoreUnavailable`: the database does not answer
         * `JournalError`: the journal cannot be written, or was tampered with
+    * `ControlError`: a Monitor's control interface did not do what it was asked
 
 A peer can only ever cause `RemoteProtocolError`, `MediaError`, `AuthError` or
 `HandshakeError`. Messages name states and types, never payload.
@@ -35,6 +36,7 @@ __all__ = [
     "AuthError",
     "ConfigurationError",
     "ConsumerError",
+    "ControlError",
     "EndpointError",
     "ExpiredSignature",
     "HandshakeError",
@@ -232,3 +234,17 @@ class StoreUnavailable(StoreError):
 
 class JournalError(StoreError):
     """The journal cannot be written, or what is in it is not what was written."""
+
+
+class ControlError(AudioHookError):
+    """A Monitor's control interface did not do what it was asked, or did not answer.
+
+    Attributes:
+        status: the HTTP status it answered with; None where it answered none.
+        code: the code of its error body, where there was one.
+    """
+
+    def __init__(self, message: str, *, status: int | None = None, code: str = "") -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
