@@ -2,3 +2,5 @@
 
 Start with `entries` (what happened) and `records` (what is configured).
 """
+
+__all__: list[str] = []
