@@ -95,6 +95,8 @@ class Cursor:
         is_whole: it was sent all audio there was.
         layout: what it is sent of the audio; None where it wants none.
         fault: the type of an error of our own that ended this endpoint's part in the call.
+        on_throttled: told when audio begins to be left out because the endpoint is behind, and
+            when that ends; and the position.
     """
 
     __slots__ = (
@@ -121,10 +123,12 @@ class Cursor:
         "fault",
         "is_whole",
         "layout",
+        "on_throttled",
     )
 
     def __init__(self, call: Fanout, *, earlier: Cursor | None = None) -> None:
         self.fault: str | None = None
+        self.on_throttled: Callable[[bool, int], None] | None = None
         self._is_unflushed = False
         self._is_smooth = False  # nothing but whole frames, each as it gets complete
         self._call = call
@@ -434,6 +438,8 @@ class Cursor:
                 session.discard(due - position, now_ns)
                 self._skip(position, due)
                 self._is_unflushed = True
+                if not self._is_throttled and self.on_throttled is not None:
+                    self.on_throttled(False, due)
                 continue
             is_first = budget == call.burst_samples
             if self._is_unflushed and not is_first:
@@ -446,6 +452,8 @@ class Cursor:
                 # one can still push what waits out of the ring.
                 if (is_late and self._is_congested(outlet)) or position < ring.tail:
                     self._is_throttled = True
+                    if self.on_throttled is not None:
+                        self.on_throttled(True, position)
                     continue
             if budget <= 0 or not outlet.is_writable:
                 is_restless = True

@@ -21,22 +21,25 @@ from typing import Any, Final, Literal
 
 from openaudiohook.auth.signing import encode_nonce, upgrade_headers
 from openaudiohook.exceptions import AudioHookError
+from openaudiohook.fanout.abuse import CutOffs
 from openaudiohook.fanout.account import Account
 from openaudiohook.fanout.cursor import Cursor
 from openaudiohook.fanout.engine import Fanout
-from openaudiohook.fanout.failures import Failure, FailureKind, unconnected
+from openaudiohook.fanout.failures import Failure, FailureKind, barred, unconnected
+from openaudiohook.fanout.notices import Notice, NoticeKind
 from openaudiohook.fanout.succession import Leg, RetryPolicy, SessionReport, Succession
 from openaudiohook.protocol.client import ClientSession, ClientTimers
 from openaudiohook.protocol.events import (
     EntitiesReceived,
+    PeerViolated,
     PongReceived,
     SessionEvent,
     SessionOpened,
 )
-from openaudiohook.protocol.media import MediaParameter, offer_for
+from openaudiohook.protocol.media import SAMPLE_RATE, MediaParameter, offer_for
 from openaudiohook.protocol.messages import OpenParameters, Participant
 from openaudiohook.protocol.trace import Trace
-from openaudiohook.protocol.types import ClientState
+from openaudiohook.protocol.types import ClientState, ErrorCode
 from openaudiohook.transport.connect import connect
 from openaudiohook.transport.driver import Driver
 
@@ -81,9 +84,12 @@ class EndpointConfig:
         reconnections: whether a session that had opened may be followed by another one, when the
             service asks for it or the session is lost (protocol section 14.2).
         integration_id: of the integration that this is, where there is one.
+        frame_ms: how much audio it is to get in one message; None where that does not matter. A
+            call's endpoints share their frames: they get the shortest that any of them wants.
         retry_upgrade_5xx: try an upgrade again that was refused with a 5xx status. Ours: the
             platform never does.
         region: where the service says it runs; empty where nobody said.
+        frame_ms: how much audio goes in one message, where the call may choose it; None for any.
     """
 
     name: str
@@ -96,8 +102,10 @@ class EndpointConfig:
     allow_clear_text: bool = False
     reconnections: bool = False
     integration_id: str = ""
+    frame_ms: int | None = None
     retry_upgrade_5xx: bool = False
     region: str = ""
+    frame_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,6 +176,9 @@ class Endpoint:
         new_trace: makes what notes the messages of the session with that id.
         on_state: told of every change of `state`.
         on_event: told of everything a session reports, after the endpoint itself.
+        on_notice: told what an operator should know: every attempt and session that failed, and
+            what happened to the stream.
+        cut_offs: who is not dialled for a while; shared with the endpoints of other calls.
         now_ns: the monotonic clock.
         utc_ns: the wall clock, for signatures.
         new_nonce: makes the nonce of a signature; never the same one twice.
@@ -193,6 +204,8 @@ class Endpoint:
         new_trace: Callable[[str], Trace] | None = None,
         on_state: Callable[[Endpoint, EndpointState], None] | None = None,
         on_event: Callable[[Endpoint, SessionEvent], None] | None = None,
+        on_notice: Callable[[Endpoint, Notice], None] | None = None,
+        cut_offs: CutOffs | None = None,
         now_ns: Callable[[], int] = time.monotonic_ns,
         utc_ns: Callable[[], int] = time.time_ns,
         new_nonce: Callable[[], str] = lambda: encode_nonce(secrets.token_bytes(16)),
@@ -210,6 +223,10 @@ class Endpoint:
         self._trace: Trace | None = None
         self._on_state = on_state
         self._on_event = on_event
+        self._on_notice = on_notice
+        self._call = call
+        self._server = config.integration_id or config.uri
+        self._cut_offs = cut_offs or CutOffs()
         self._now_ns = now_ns
         self._utc_ns = utc_ns
         self._new_nonce = new_nonce
@@ -222,6 +239,7 @@ class Endpoint:
             now_ns=now_ns(),
             reconnections=config.reconnections,
             language=details.language,
+            on_notice=self._tell,
         )
         self._drivers: list[Driver] = []
         self._dialled: Driver | None = None  # until its session has opened, or has not
@@ -268,7 +286,14 @@ class Endpoint:
                 if not driver.ended.done():
                     driver.abort()
         self._enter(EndpointState.FAILED if succession.failure else EndpointState.COMPLETED)
-        return self.report()
+        report = self.report()
+        if report.account.lost and succession.legs:
+            seconds, so_far = report.account.lost / SAMPLE_RATE, " so far"
+            if self._call.is_finished:
+                so_far = ""
+            text = f"{seconds:.1f} s of audio were never offered{so_far}"
+            self._tell(Notice(NoticeKind.SAMPLES_LOST, text))
+        return report
 
     def stop(self) -> None:
         """Try no more: an endpoint that has not opened yet gives up. A stream goes on."""
@@ -326,6 +351,10 @@ class Endpoint:
     async def _dial(self) -> None:
         """Dial and open; return when the session has opened, or has not."""
         config, leg = self.config, self._succession.dial()
+        left_ns = self._cut_offs.left_ns(self._server, now_ns := self._now_ns())
+        if left_ns:
+            self._succession.failed(leg, barred(-(-left_ns // 1_000_000_000)), now_ns)
+            return
         self.attempts += 1
         self._show(EndpointState.CONNECTING)
         if self._new_trace is not None and leg.attempt == 0:
@@ -418,11 +447,17 @@ class Endpoint:
                     self._opened_ns = now_ns
             case PongReceived(rtt_ns=rtt_ns):
                 self._rtt_ns = rtt_ns
+            case PeerViolated(code=ErrorCode.RATE_LIMITED, is_fatal=True):
+                self._cut_offs.cut_off(self._server, now_ns)
         if not isinstance(event, PongReceived | EntitiesReceived):  # these change nothing
             self._show()
             self._has_changed.set()
         if self._on_event is not None:
             self._on_event(self, event)
+
+    def _tell(self, notice: Notice) -> None:
+        if self._on_notice is not None:
+            self._on_notice(self, notice)
 
     def _show(self, state: EndpointState | None = None) -> None:
         """Tell the state: that of the stream where there is one, else that of the attempt."""

@@ -9,11 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
+from typing import Final
 
 from openaudiohook.fanout.account import Account, settle
 from openaudiohook.fanout.cursor import Cursor, Outlet
 from openaudiohook.fanout.engine import Fanout
 from openaudiohook.fanout.failures import Failure, FailureKind, disconnected, violated
+from openaudiohook.fanout.notices import Notice, NoticeKind
 from openaudiohook.protocol.client import ClientSession
 from openaudiohook.protocol.events import (
     DisconnectRequested,
@@ -23,8 +26,9 @@ from openaudiohook.protocol.events import (
     SessionEvent,
     SessionOpened,
 )
+from openaudiohook.protocol.media import SAMPLE_RATE
 from openaudiohook.protocol.messages import ContinuedSession
-from openaudiohook.protocol.types import ClientState, CloseReason, DisconnectReason
+from openaudiohook.protocol.types import ClientState, CloseReason, DisconnectReason, ErrorCode
 
 __all__ = ["Leg", "RetryPolicy", "SessionReport", "Succession"]
 
@@ -102,6 +106,8 @@ class Leg:
         "session",
         "session_id",
         "start",
+        "throttled",
+        "warned_ns",
     )
 
     def __init__(self, session_id: str, *, attempt: int) -> None:
@@ -118,6 +124,8 @@ class Leg:
         self.lost_at: int | None = None
         self.disconnect: DisconnectReason | None = None
         self.failure: Failure | None = None
+        self.throttled: tuple[int, int] | None = None  # since which sample, and what was unsent
+        self.warned_ns: int | None = None
 
     def close(self, reason: CloseReason, now_ns: int) -> None:
         """End its part of the stream here, where that has not ended yet."""
@@ -145,6 +153,7 @@ class Succession:
         language: the media language at the first monitored sample, where it is known.
         jitter: makes a number from 0 to 1.
         now_ns: the time.
+        on_notice: told what an operator should know.
 
     Attributes:
         cursor: the endpoint's place in the call, in the latest session that opened.
@@ -165,6 +174,7 @@ class Succession:
         now_ns: int,
         reconnections: bool = False,
         language: str | None = None,
+        on_notice: Callable[[Notice], None] = lambda notice: None,
     ) -> None:
         self.cursor = call.attach()
         self.legs: list[Leg] = []
@@ -178,6 +188,7 @@ class Succession:
         self._jitter = jitter
         self._reconnections = reconnections
         self._language = language
+        self._on_notice = on_notice
         self._streaming: Leg | None = None
         self._dialling: Leg | None = None
         self._tries = 0  # since a session last was stable
@@ -255,15 +266,22 @@ class Succession:
                 self._finish(None)
         elif failure.may_pass and self._tries <= self._retry.retries and not self._is_stopped:
             self.failure = failure
-            self.dial_at_ns = now_ns + self._delay_ns()
+            delay_ns = self._delay_ns()
+            self.dial_at_ns = now_ns + delay_ns
+            self._tell(
+                leg, failure.kind, f"{failure.error}; trying again in {delay_ns / 1e9:.1f} s"
+            )
         elif streaming is not None:
+            self._tell(leg, failure.kind, f"{failure.error}; the session before it goes on")
             if failure.reason is DisconnectReason.UNAUTHORIZED:
                 self._reconnections = False
             self._stay(streaming, now_ns)
         elif self.legs and (earlier := self.legs[-1].failure) is not None:
             error = f"{earlier.error}; no other session could take over: {failure.error}"
+            self._tell(leg, failure.kind, f"no other session could take over: {failure.error}")
             self._finish(replace(failure, error=error))
         else:
+            self._tell(leg, failure.kind, failure.error)
             self._finish(failure)
 
     def stop(self, now_ns: int) -> None:
@@ -275,6 +293,8 @@ class Succession:
                 self._stay(self._streaming, now_ns)
             else:
                 lost = self.legs[-1].failure if self.legs else None
+                if not self.legs:
+                    self._on_notice(Notice(_TOO_LATE.kind, _TOO_LATE.error, self.session_id))
                 self._finish(self.failure or lost or _TOO_LATE)
 
     def close(self, now_ns: int) -> None:
@@ -299,7 +319,11 @@ class Succession:
                 if not leg.session.is_handing_over:
                     leg.failure = leg.failure or disconnected(reason, is_open=leg.is_open)
             case PeerViolated(is_fatal=True):
-                leg.failure = leg.failure or violated(event)
+                leg.failure = leg.failure or violated(event, is_congested=self._is_congested(leg))
+            case PeerViolated(code=ErrorCode.RATE_LIMITED):
+                if leg.warned_ns is None or now_ns - leg.warned_ns >= _WARN_AGAIN_NS:
+                    leg.warned_ns = now_ns
+                    self._tell(leg, NoticeKind.RATE_WARNING, event.problem)
             case SessionEnded():
                 self._ended(leg, event, now_ns)
         failure = leg.failure
@@ -327,10 +351,14 @@ class Succession:
             leg.cursor.open(session, outlet, event, now_ns, language=leg.language)
         leg.is_open, leg.opened_ns = True, now_ns
         self.cursor = leg.cursor
+        self.cursor.on_throttled = partial(self._throttled, leg)
         self.legs.append(leg)
         self._streaming, self._dialling = leg, None
         if streaming is not None:
             streaming.close(CloseReason.RECONNECT, now_ns)
+        if len(self.legs) > 1:
+            earlier = self.legs[-2].session_id
+            self._tell(leg, NoticeKind.RECONNECTED, f"took the stream over from session {earlier}")
 
     def _ended(self, leg: Leg, ended: SessionEnded, now_ns: int) -> None:
         leg.is_over = True
@@ -365,6 +393,8 @@ class Succession:
         self._streaming = None
         leg.cursor.end()
         failure = leg.failure
+        if failure is not None:
+            self._tell(leg, failure.kind, failure.error)
         if failure is None:
             self._finish(None)
         elif self._is_idle and not (
@@ -409,10 +439,33 @@ class Succession:
         self.is_over = True
         self.cursor.end()
 
+    def _throttled(self, leg: Leg, is_throttled: bool, position: int) -> None:
+        assert leg.outlet is not None
+        if is_throttled:
+            leg.throttled = position, leg.outlet.unsent_bytes()
+            text = "it takes the audio too slowly; some is left out from here on"
+            self._tell(leg, NoticeKind.THROTTLED, text)
+        elif leg.throttled is not None:
+            seconds = (position - leg.throttled[0]) / SAMPLE_RATE
+            leg.throttled = None
+            self._tell(
+                leg, NoticeKind.CAUGHT_UP, f"it keeps up again; {seconds:.1f} s are left out"
+            )
+
+    def _is_congested(self, leg: Leg) -> bool:
+        """Whether a throttled endpoint has taken some of what had been sent: slow, not gone."""
+        if leg.throttled is None or leg.outlet is None:
+            return False
+        return leg.outlet.unsent_bytes() < leg.throttled[1]
+
+    def _tell(self, leg: Leg, kind: FailureKind | NoticeKind, text: str) -> None:
+        self._on_notice(Notice(kind, text, leg.session_id))
+
     def _delay_ns(self) -> int:
         return round(self._retry.delay_s(self._tries - 1, self._jitter()) * 1e9)
 
 
+_WARN_AGAIN_NS: Final = 10_000_000_000
 _INTERNAL = Failure(
     "internal error; the session was ended", may_pass=True, kind=FailureKind.INTERNAL
 )

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from openaudiohook.fanout.failures import Failure, FailureKind
+from openaudiohook.fanout.notices import Notice, NoticeKind
 
 __all__ = ["CATALOGUE", "EventId", "EventKind", "Level", "event_for"]
 
@@ -102,12 +103,12 @@ class EventKind:
     level: Level = "error"
 
 
-def event_for(failure: Failure | FailureKind) -> EventId:
-    """Return the event that tells of a failed session, attempt or connection probe."""
-    return _FAILURES[failure.kind if isinstance(failure, Failure) else failure]
+def event_for(what: Failure | Notice | FailureKind | NoticeKind) -> EventId:
+    """Return the event that tells of a failed session, attempt or probe, or of a notice."""
+    return _EVENTS[what.kind if isinstance(what, Failure | Notice) else what]
 
 
-_FAILURES: Final[dict[FailureKind, EventId]] = {
+_EVENTS: Final[dict[FailureKind | NoticeKind, EventId]] = {
     FailureKind.CONFIGURATION: EventId.CONFIGURATION_INVALID,
     FailureKind.BARRED: EventId.ENDPOINT_BARRED,
     FailureKind.HOST_UNAVAILABLE: EventId.HOST_UNAVAILABLE,
@@ -135,6 +136,11 @@ _FAILURES: Final[dict[FailureKind, EventId]] = {
     FailureKind.CLOSE_TIMEOUT: EventId.CLOSE_TIMED_OUT,
     FailureKind.INTERNAL: EventId.INTERNAL_ERROR,
     FailureKind.CALL_OVER: EventId.CALL_OVER,
+    NoticeKind.RECONNECTED: EventId.RECONNECTED,
+    NoticeKind.RATE_WARNING: EventId.RATE_WARNING,
+    NoticeKind.THROTTLED: EventId.THROTTLING_BEGAN,
+    NoticeKind.CAUGHT_UP: EventId.THROTTLING_ENDED,
+    NoticeKind.SAMPLES_LOST: EventId.SAMPLES_LOST,
 }
 
 _NOT_STREAMED: Final = "The call goes on; this integration is not streamed."

@@ -60,7 +60,14 @@ from openaudiohook.protocol.messages import (
     is_language_code,
 )
 from openaudiohook.protocol.trace import Trace
-from openaudiohook.protocol.types import MAX_SENT_BYTES, ClientState, CloseReason, ErrorCode, Role
+from openaudiohook.protocol.types import (
+    MAX_RECEIVED_BYTES,
+    MAX_SENT_BYTES,
+    ClientState,
+    CloseReason,
+    ErrorCode,
+    Role,
+)
 
 __all__ = ["ClientSession", "ClientTimers"]
 
@@ -344,6 +351,9 @@ class ClientSession(Session):
     def receive_binary(self, data: Binary, now_ns: int) -> None:
         """Refuse a binary message: no server may send audio here (protocol section 9.6)."""
         if AUDIO in CLIENT_IGNORED[self.state]:
+            return
+        if len(data) > MAX_RECEIVED_BYTES:
+            self.receive_oversize(now_ns, is_text=False, size_bytes=len(data))
             return
         self._note(AUDIO, now_ns)
         self._violated(

@@ -219,7 +219,7 @@ def _for_each_address(
         found = socket.getaddrinfo(
             host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )
-    except OSError:
+    except (OSError, UnicodeError):  # a label that is empty or too long is the latter
         raise ConfigurationError(
             f"cannot listen on {host!r}: no such host; use an address of this machine"
         ) from None
