@@ -108,7 +108,7 @@ class Database:
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncConnection]:
-        """Begin a transaction that only reads.
+        """Begin a transaction that only reads; all of it sees the database as of one moment.
 
         Raises:
             StoreUnavailable: the database failed.
@@ -147,6 +147,8 @@ class Database:
     async def _transaction(self, *, writes: bool) -> AsyncIterator[AsyncConnection]:
         try:
             async with self._engine.connect() as connection:
+                if not writes and self.address.path is None:
+                    await connection.execution_options(isolation_level="REPEATABLE READ")
                 await connection.execution_options(**{_WRITES: writes})
                 async with connection.begin():
                     yield connection
