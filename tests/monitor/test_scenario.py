@@ -161,7 +161,7 @@ def test_a_call_without_a_call_table_is_on_a_cloud_edge(load: Callable[[str], Sc
         ("a = ", "(at end of document)"),
         ("\n\nx = 1 y", "(at line 3, column 7)"),
         ("x = " + "[" * 5000, "call.toml: not valid TOML: nested too deeply"),
-        ("volume = 3", "call.toml, line 1: volume: unknown key; known are 'call', 'step'"),
+        ("volume = 3", "call.toml, line 1: volume: unknown key; known are 'call', 'queue', 'step'"),
         ("\n[cal]\nani = 'x'", "line 2: cal: unknown key; did you mean 'call'?"),
         ("call = 3", "line 1: call: a table is needed, not a number"),
         ("[call]\nanni = 'x'", "line 2: [call]: anni: unknown key; did you mean 'ani'?"),

@@ -84,8 +84,6 @@ class EndpointConfig:
         reconnections: whether a session that had opened may be followed by another one, when the
             service asks for it or the session is lost (protocol section 14.2).
         integration_id: of the integration that this is, where there is one.
-        frame_ms: how much audio it is to get in one message; None where that does not matter. A
-            call's endpoints share their frames: they get the shortest that any of them wants.
         retry_upgrade_5xx: try an upgrade again that was refused with a 5xx status. Ours: the
             platform never does.
         region: where the service says it runs; empty where nobody said.
@@ -102,7 +100,6 @@ class EndpointConfig:
     allow_clear_text: bool = False
     reconnections: bool = False
     integration_id: str = ""
-    frame_ms: int | None = None
     retry_upgrade_5xx: bool = False
     region: str = ""
     frame_ms: int | None = None

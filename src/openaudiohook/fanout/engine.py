@@ -190,7 +190,7 @@ class Fanout:
         ring.write(stereo)
         edge = ring.head
         if self.hold_back_samples:
-            edge = max(0, edge - self.hold_back_samples)
+            edge = max(self.edge, edge - self.hold_back_samples)
         self.edge = edge
         self._written.append((edge, now_ns))
 
@@ -202,10 +202,17 @@ class Fanout:
         self._check_running()
         start = self.ring.head
         self.ring.skip(samples)
-        self.edge = max(0, self.ring.head - self.hold_back_samples)
+        self.edge = max(self.edge, self.ring.head - self.hold_back_samples)
         if samples and not self.pauses.is_paused:
             self.ring.records.append(Discarded(start, self.ring.head))
             self.wake()
+
+    def hold_back(self, samples: int) -> None:
+        """Hold audio back for so long from now on, where that is longer than it was.
+
+        What is live already stays so, and nothing more gets live until it has waited as long.
+        """
+        self.hold_back_samples = max(self.hold_back_samples, min(samples, MAX_HOLD_BACK_SAMPLES))
 
     def begin_pause(
         self, cause: PauseCause, requester: str, *, effective_at: int | None = None

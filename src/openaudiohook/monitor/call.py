@@ -1,4 +1,4 @@
-"""One call: its timeline from entry to hang-up, what plays on it, and what of it is monitored.
+"""One call: its timeline from entry to hang-up, what happens on it, and what of it is monitored.
 
 Everything happens at an exact sample of call time: blocks are cut where a step takes effect. The
 monitored part begins where monitoring is first switched on; from there on a `Fanout` holds it,
@@ -8,42 +8,51 @@ sources play on, and their audio goes nowhere.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Final, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Final
 
-from openaudiohook.audio import channels, ulaw
-from openaudiohook.exceptions import MediaError
 from openaudiohook.fanout.engine import Cut, Fanout
-from openaudiohook.monitor.policy import MonitoringSwitch, SwitchedBy, require_eligible
-from openaudiohook.monitor.scenario import (
+from openaudiohook.monitor.language import LanguageStage, MediaLanguage
+from openaudiohook.monitor.observer import CallEnding, Phase
+from openaudiohook.monitor.placement import ClientReason, Placement
+from openaudiohook.monitor.playing import Playing
+from openaudiohook.monitor.policy import (
+    Action,
+    Effect,
+    MonitoringSwitch,
+    SwitchedBy,
+    refusal,
+    require_eligible,
+)
+from openaudiohook.monitor.scenario import Scenario
+from openaudiohook.monitor.secure_pause import SecureKind, SecurePause, SecureReason, SecureSpan
+from openaudiohook.monitor.steps import (
     ClientPause,
+    Conference,
+    Consult,
+    EnterQueue,
+    FlowAction,
     Hangup,
     Hold,
     LanguageChange,
     Monitoring,
     Play,
-    Played,
-    Scenario,
     SecureFlow,
     Step,
     Transfer,
 )
-from openaudiohook.monitor.secure_pause import SecureKind, SecurePause, SecureReason, SecureSpan
-from openaudiohook.monitor.sources import Source, SourceSpec
-from openaudiohook.protocol.types import Channel, PauseCause
+from openaudiohook.protocol.types import PauseCause
+from openaudiohook.store.records import Queue
 
-__all__ = ["Call"]
+__all__ = ["SWITCHED_OFF", "Call"]
 
-_SCENARIO = "scenario"
-_SWITCH = "monitoring"
+_SCENARIO: Final = "scenario"
+SWITCHED_OFF: Final = "monitoring"
+"""Why a call is in client pause that is monitored and switched off."""
+
 _NEVER: Final = 1 << 62
-
-
-class _Track(NamedTuple):
-    """What plays on one channel: a source, and which of its channels."""
-
-    source: Source
-    side: int
+_SAMPLES_PER_MS: Final = 8
+_OVERLAID: Final = ("hold", "consult")
 
 
 class Call:
@@ -53,7 +62,11 @@ class Call:
         position: samples of call time so far, from call entry.
         monitored_from: the position at which monitoring was first switched on, or None.
         fanout: the monitored timeline, or None before that.
-        language: the media language now.
+        refused: why the call may not be monitored; None where it may.
+        phase: what the customer goes through.
+        queue_id: the queue that the call entered last.
+        hold_back_samples: how long audio waits before it leaves: the longest that anything asked.
+        integration_ids: whose endpoints the monitored timeline has, in their order.
         is_over: whether the call has ended.
         problems: what could not be played, in words for the operator.
         cuts: what every secure pause cut off, and which it was, in samples from the first
@@ -66,6 +79,7 @@ class Call:
         *,
         new_fanout: Callable[[], Fanout],
         on_monitored: Callable[[Fanout], None] = lambda fanout: None,
+        placement: Placement | None = None,
     ) -> None:
         """Begin a call at its entry.
 
@@ -73,31 +87,55 @@ class Call:
             scenario: what happens.
             new_fanout: makes the monitored timeline when monitoring is first switched on.
             on_monitored: told once, when there is one.
+            placement: how the call stands on the platform that it was placed on, where it was.
 
         Raises:
-            ConfigurationError: the call's edge is not one whose calls may be monitored.
+            ConfigurationError: the call's edge is not one whose calls may be monitored. A call on
+                a platform goes on nevertheless, and is never monitored.
         """
-        require_eligible(scenario.edge)
+        if placement is None:
+            require_eligible(scenario.edge)
+            placement = Placement(organization_id="")
         self.position = 0
         self.monitored_from: int | None = None
         self.fanout: Fanout | None = None
-        self.language = scenario.language
+        self.refused = refusal(scenario.edge)
+        self.phase = placement.phase
+        self.queue_id: str | None = None
+        self.hold_back_samples = scenario.hold_back_samples
+        self.integration_ids: Sequence[str] = ()
         self.is_over = False
         self.problems: list[str] = []
         self.cuts: list[tuple[SecureReason, Cut]] = []
+        self._placement: Placement | None = placement  # until the entry
+        self._tell = placement.observer
         self._steps = scenario.steps
         self._next_step = 0
         self._step_at = 0  # where the next one is
         self._new_fanout = new_fanout
         self._on_monitored = on_monitored
         self._switch = MonitoringSwitch()
+        self._language = MediaLanguage(scenario.language)
         self._secure = SecurePause()
-        self._client: set[str] = set()
-        self._tracks: dict[Channel, _Track] = {}
-        self._both: Source | None = None  # what plays on both channels, if one source does
-        self._is_held = False
-        self._music_spec: SourceSpec | None = None
-        self._music: Source | None = None
+        self._client: dict[ClientReason, int] = {}  # and since when
+        self._cut_at: dict[SecureReason, int] = {}
+        self._playing = Playing(self.problems)
+        # What goes on when a hold or a consult ends.
+        self._talk: Phase = "agent" if placement.phase in _OVERLAID else placement.phase
+        for kind, requester in placement.held_reasons:
+            self.begin_secure_pause(kind, requester)
+        for reason, requester in placement.held_client:
+            self.begin_client_pause(requester, reason=reason)
+
+    @property
+    def language(self) -> str | None:
+        """The media language now."""
+        return self._language.value
+
+    @property
+    def is_monitored(self) -> bool:
+        """Whether monitoring is switched on."""
+        return self._switch.is_on
 
     @property
     def monitored_samples(self) -> int:
@@ -117,10 +155,25 @@ class Call:
             if span.end > start
         )
 
+    @property
+    def held_since(self) -> dict[SecureReason, int]:
+        """Since which sample of call time each reason for a secure pause holds, oldest first."""
+        return self._secure.held_since
+
+    @property
+    def held_client(self) -> tuple[ClientReason, ...]:
+        """Every reason for a client pause that holds."""
+        return tuple(self._client)
+
+    # Time -----------------------------------------------------------------------------
+
     def advance(self, to: int, now_ns: int) -> None:
         """Play up to sample `to`, or to the end of the call if that comes first."""
-        if to < self._step_at and self._play_both(to - self.position, now_ns):
-            return  # nothing else happens until then
+        if to < self._step_at:
+            stereo = self._playing.read_both(to - self.position)
+            if stereo is not None:  # nothing else happens until then
+                self._pass_on(stereo, now_ns)
+                return
         while not self.is_over:
             self._take_steps(now_ns)
             if self.is_over or self.position >= to:
@@ -128,35 +181,81 @@ class Call:
             end = to
             if self._next_step < len(self._steps):
                 end = min(to, self._steps[self._next_step].at)
-            elif not self._tracks:
+            elif self._playing.is_idle:
                 self.hang_up(now_ns)
                 return
-            self._play(end - self.position, now_ns)
+            is_last = self._next_step == len(self._steps)
+            self._pass_on(self._playing.read(end - self.position, is_last=is_last), now_ns)
 
-    def hang_up(self, now_ns: int) -> None:
+    def hang_up(self, now_ns: int, *, reason: CallEnding = "end") -> None:
         """End the call here: what is monitored is delivered, then closed. It may be repeated."""
         if self.is_over:
             return
         self.is_over = True
         self.close()
+        self._tell.ended(self.position, reason)
         if self.fanout is not None:
             self.fanout.finish(now_ns)
 
+    def fail(self) -> None:
+        """End the call here because of a mistake of ours."""
+        if not self.is_over:
+            self.is_over = True
+            self._tell.ended(self.position, "error")
+
     def close(self) -> None:
         """Let go of every source. It may be repeated."""
-        for channel in Channel:
-            self._stop(channel)
-        self._stop_music()
+        self._playing.close()
+
+    # What flows, queues and agents do -------------------------------------------------
 
     def switch_monitoring(self, on: bool, *, by: SwitchedBy) -> None:
         """Switch monitoring: the last writer wins. Off is a pause, for it may go on again."""
-        self._switch.apply(on, by=by)
-        self._follow_switch()
+        self._follow(self._switch.apply(on, by=by))
 
-    @property
-    def held_since(self) -> dict[SecureReason, int]:
-        """Since which sample of call time each reason for a secure pause holds, oldest first."""
-        return self._secure.held_since
+    def act(self, action: Action, enable: bool | None) -> None:
+        """Take a flow's action of that name; None is NOT_SET, which switches off."""
+        self._follow(self._switch.act(enable), action)
+
+    def enter_queue(self, queue: Queue) -> None:
+        """The call comes to a queue: its switches, its language and its hold-back apply."""
+        self.hold_back_samples = max(self.hold_back_samples, queue.hold_back_ms * _SAMPLES_PER_MS)
+        if self.fanout is not None:
+            self.fanout.hold_back(self.hold_back_samples)
+        self.queue_id = queue.id
+        self._enter_phase("queue")
+        self._follow_language(self._language.enter_queue(queue.language))
+        effect = self._switch.enter_queue(
+            audio_monitoring=queue.enable_audio_monitoring,
+            transcription=queue.enable_transcription,
+        )
+        self._follow(effect)
+
+    def return_to_queue(self) -> None:
+        """The call comes back to the queue that it was in, whose setting is applied again."""
+        self._enter_phase("queue")
+        self._follow_language(self._language.enter_queue())
+        effect = self._switch.return_to_queue()
+        if self._switch.decided_by is SwitchedBy.QUEUE:
+            self._follow(effect)
+
+    def enter_flow(self, languages: Sequence[str] = ()) -> None:
+        """The call comes to an IVR flow, which supports those languages, its own first."""
+        self._enter_phase("ivr")
+        self._follow_language(self._language.enter_flow(languages))
+
+    def answer(self) -> None:
+        """An agent answers; the media language of this moment stands."""
+        self._language.answer()
+        self._enter_phase("agent")
+
+    def set_language(self, language: str, stage: LanguageStage = LanguageStage.CALL) -> bool:
+        """Take a media language from the next sample on; say whether it is another one."""
+        is_other = self._language.set(language, stage)
+        self._follow_language(is_other)
+        return is_other
+
+    # Pauses ---------------------------------------------------------------------------
 
     def begin_secure_pause(
         self, kind: SecureKind, requester: str, *, effective_at: int | None = None
@@ -178,13 +277,26 @@ class Call:
         """
         reason = SecureReason(kind, requester)
         is_new = self._secure.begin(kind, requester, at=self.position)
-        if self.fanout is None or self.monitored_from is None:
+        start = self.monitored_from
+        if self.fanout is None or start is None:
+            if is_new:
+                self._tell.pause_began("secure", kind.value, requester, self.position, None, {})
             return None
         if effective_at is not None:
-            effective_at = max(0, effective_at - self.monitored_from)
+            effective_at = max(0, effective_at - start)
         cut = self.fanout.begin_pause(PauseCause.SECURE, str(reason), effective_at=effective_at)
         if is_new:
             self.cuts.append((reason, cut))
+        if is_new or cut.position < self._cut_at[reason]:
+            self._cut_at[reason] = cut.position
+            self._tell.pause_began(
+                "secure",
+                kind.value,
+                requester,
+                start + cut.began,
+                start + cut.position if cut.position < cut.began else None,
+                dict(zip(self.integration_ids, cut.gone, strict=False)),
+            )
         return cut
 
     def end_secure_pause(self, kind: SecureKind, requester: str) -> None:
@@ -193,33 +305,47 @@ class Call:
         Raises:
             LocalProtocolError: this requester holds no such reason.
         """
+        reason = SecureReason(kind, requester)
         self._secure.end(kind, requester, at=self.position)
+        self._cut_at.pop(reason, None)
         if self.fanout is not None:
-            self.fanout.end_pause(PauseCause.SECURE, str(SecureReason(kind, requester)))
+            self.fanout.end_pause(PauseCause.SECURE, str(reason))
+        self._tell.pause_ended("secure", kind.value, requester, self.position)
 
-    def begin_client_pause(self, requester: str) -> None:
+    def begin_client_pause(self, requester: str, *, reason: str = "api") -> None:
         """Pause every endpoint from the next sample on. Repeating it changes nothing."""
-        if requester not in self._client:
-            self._client.add(requester)
+        if (reason, requester) not in self._client:
+            self._client[reason, requester] = self.position
             if self.fanout is not None:
-                self.fanout.begin_pause(PauseCause.CLIENT, requester)
+                self.fanout.begin_pause(PauseCause.CLIENT, _name(reason, requester))
+            self._tell.pause_began("client", reason, requester, self.position, None, {})
 
-    def end_client_pause(self, requester: str) -> None:
+    def end_client_pause(self, requester: str, *, reason: str = "api") -> None:
         """Take one's own pause back; where there is none nothing changes."""
-        if requester in self._client:
-            self._client.remove(requester)
+        if self._client.pop((reason, requester), None) is not None:
             if self.fanout is not None:
-                self.fanout.end_pause(PauseCause.CLIENT, requester)
-
-    def update_language(self, language: str) -> None:
-        """Change the media language from the next sample on."""
-        self.language = language
-        if self.fanout is not None:
-            self.fanout.update_language(language)
+                self.fanout.end_pause(PauseCause.CLIENT, _name(reason, requester))
+            self._tell.pause_ended("client", reason, requester, self.position)
 
     # Steps ----------------------------------------------------------------------------
 
+    def _enter(self, placement: Placement) -> None:
+        """What holds at call entry."""
+        if self._language.value is not None:
+            self._tell.language(self._language.value, self._language.stage, 0)
+        if self.refused is not None:
+            self._tell.monitoring_refused(self.refused, 0)
+        if placement.is_on:
+            self._apply(self._switch.apply(True, by=SwitchedBy.FLOW))
+        if placement.queue is not None:
+            self.enter_queue(placement.queue)
+        else:
+            self._tell.phase(self.phase, 0, None)
+
     def _take_steps(self, now_ns: int) -> None:
+        if self._placement is not None:
+            placement, self._placement = self._placement, None
+            self._enter(placement)
         while not self.is_over and self._next_step < len(self._steps):
             step = self._steps[self._next_step]
             self._step_at = step.at
@@ -232,162 +358,106 @@ class Call:
     def _take(self, step: Step, now_ns: int) -> None:
         match step:
             case Play(source=source, channel=channel):
-                self._start(source, channel)
+                self._playing.start(source, channel)
             case Monitoring(on=on, by=by):
                 self.switch_monitoring(on, by=by)
+            case FlowAction(action=action, enable=enable):
+                self.act(action, enable)
+            case EnterQueue(queue=queue):
+                self.enter_queue(queue)
             case SecureFlow(is_start=True, effective_at=effective_at):
                 self.begin_secure_pause(SecureKind.FLOW, _SCENARIO, effective_at=effective_at)
             case SecureFlow():
                 self.end_secure_pause(SecureKind.FLOW, _SCENARIO)
             case ClientPause(is_start=True):
-                self.begin_client_pause(_SCENARIO)
+                self.begin_client_pause(_SCENARIO, reason="flow")
             case ClientPause():
-                self.end_client_pause(_SCENARIO)
-            case LanguageChange(language=language):
-                self.update_language(language)
-            case Hold(is_start=is_start, music=music):
-                self._stop_music()
-                self._is_held, self._music_spec = is_start, music
+                self.end_client_pause(_SCENARIO, reason="flow")
+            case LanguageChange(language=language, stage=stage):
+                self.set_language(language, stage)
+            case Hold(is_start=True, music=music):
+                self._playing.hold(music)
+                self._show("hold")
+            case Consult(is_start=True, music=music):
+                self._playing.hold(music)
+                self._show("consult")
+            case Hold() | Consult():
+                if self.phase in _OVERLAID:  # else a transfer has ended it
+                    self._enter_phase(self._talk)
+            case Conference(is_start=True):
+                self._enter_phase("conference")
+            case Conference():
+                if self._talk == "conference":
+                    self._enter_phase("agent")
             case Transfer(to="queue"):
-                self._switch.return_to_queue()
-                self._follow_switch()
+                self.return_to_queue()
+            case Transfer(to="agent"):
+                self.answer()
+            case Transfer(languages=languages):
+                self.enter_flow(languages)
             case Hangup():
                 self.hang_up(now_ns)
-            case _:  # a transfer to an agent or an IVR: the same sessions go on
-                pass
 
-    def _follow_switch(self) -> None:
-        if not self._switch.is_on:
+    def _enter_phase(self, phase: Phase) -> None:
+        """The customer hears who is there now, and neither music nor a consultation."""
+        self._talk = phase
+        self._playing.talk(is_conference=phase == "conference")
+        self._show(phase)
+
+    def _show(self, phase: Phase) -> None:
+        if phase == "queue" or phase != self.phase:
+            self.phase = phase
+            self._tell.phase(phase, self.position, self.queue_id if phase == "queue" else None)
+
+    def _follow_language(self, is_other: bool) -> None:
+        language = self._language
+        if is_other and language.value is not None:
             if self.fanout is not None:
-                self.begin_client_pause(_SWITCH)
-        elif self.fanout is None:
-            self._begin_monitoring()
-        else:
-            self.end_client_pause(_SWITCH)
+                self.fanout.update_language(language.value)
+            self._tell.language(language.value, language.stage, self.position)
+
+    def _follow(self, effect: Effect, action: Action | None = None) -> None:
+        switch = self._switch
+        assert switch.decided_by is not None
+        self._tell.switched(switch.is_on, switch.decided_by.value, action, self.position)
+        self._apply(effect)
+
+    def _apply(self, effect: Effect) -> None:
+        if self.refused is not None or self.is_over:
+            return
+        match effect:
+            case Effect.CONNECT:
+                self._begin_monitoring()
+            case Effect.PAUSE:
+                self.begin_client_pause(SWITCHED_OFF, reason=SWITCHED_OFF)
+            case Effect.RESUME:
+                self.end_client_pause(SWITCHED_OFF, reason=SWITCHED_OFF)
 
     def _begin_monitoring(self) -> None:
         self.monitored_from = self.position
         self.fanout = self._new_fanout()
         for reason in self._secure.reasons:  # what opens during a secure pause opens paused
             self.fanout.begin_pause(PauseCause.SECURE, str(reason))
-        for requester in self._client:
-            self.fanout.begin_pause(PauseCause.CLIENT, requester)
+            self._cut_at[reason] = 0
+        for client in self._client:
+            self.fanout.begin_pause(PauseCause.CLIENT, _name(*client))
+        self._tell.monitoring_began(self.position)
         self._on_monitored(self.fanout)
 
     # Audio ----------------------------------------------------------------------------
 
-    def _play(self, samples: int, now_ns: int) -> None:
-        """Play that many samples, or fewer where the call ends with what plays."""
-        if self._play_both(samples, now_ns):
-            return
-        external, internal = self._read(samples)
-        if self._next_step == len(self._steps):
-            samples = max(len(external), len(internal))
-        if not samples:
-            return
-        if self._is_held:
-            internal = self._held(samples)
-        stereo = channels.interleave(_padded(external, samples), _padded(internal, samples))
-        self._pass_on(stereo, samples, now_ns)
-
-    def _play_both(self, samples: int, now_ns: int) -> bool:
-        """Play where one source is all that plays, as is the rule, and does not end here."""
-        if self._both is None or self._is_held or samples <= 0:
-            return False
-        try:
-            stereo = self._both.read_stereo(samples)
-        except OSError:
-            return False  # that is dealt with where one channel after the other is read
-        if stereo is None:
-            return False
-        self._pass_on(stereo, samples, now_ns)
-        return True
-
-    def _pass_on(self, stereo: bytes, samples: int, now_ns: int) -> None:
+    def _pass_on(self, stereo: bytes, now_ns: int) -> None:
+        samples = len(stereo) // 2
         self.position += samples
         fanout = self.fanout
-        if fanout is None:
+        if fanout is None or not samples:
             return
         if fanout.pauses.is_paused:
             fanout.skip(samples)
         else:
             fanout.write(stereo, now_ns)
 
-    def _read(self, samples: int) -> tuple[bytes, bytes]:
-        """Read what plays on each channel; what has ended plays no more."""
-        read: dict[int, tuple[bytes, ...]] = {}
-        blocks = {Channel.EXTERNAL: b"", Channel.INTERNAL: b""}
-        for channel, track in tuple(self._tracks.items()):
-            key = id(track.source)
-            if key not in read:
-                read[key] = self._read_source(track.source, samples)
-            blocks[channel] = read[key][track.side]
-            if len(blocks[channel]) < samples:
-                self._stop(channel)
-        return blocks[Channel.EXTERNAL], blocks[Channel.INTERNAL]
 
-    def _read_source(self, source: Source, samples: int) -> tuple[bytes, ...]:
-        try:
-            return source.read(samples)
-        except OSError as error:
-            reason = error.strerror or type(error).__name__
-            self.problems.append(f"an audio file could not be read to its end: {reason}")
-            return (b"",) * source.channels
-
-    def _held(self, samples: int) -> bytes:
-        """What the customer hears on hold: the music, from its start again and again."""
-        heard = b""
-        while self._music_spec is not None and len(heard) < samples:
-            from_start = self._music is None
-            if self._music is None:
-                self._music = self._open(self._music_spec)
-            more = b""
-            if self._music is not None:
-                (more,) = self._read_source(self._music, samples - len(heard))
-            heard += more
-            if len(heard) < samples:
-                self._stop_music()
-                if from_start and not more:  # it cannot be played at all
-                    self._music_spec = None
-        return heard
-
-    def _start(self, spec: SourceSpec, channel: Played) -> None:
-        source = self._open(spec)
-        replaced = (
-            (Channel.EXTERNAL, Channel.INTERNAL) if channel == "both" else (Channel(channel),)
-        )
-        for each in replaced:
-            self._stop(each)
-        if source is not None:
-            for side, each in enumerate(replaced[: source.channels]):
-                self._tracks[each] = _Track(source, side)
-            if len(replaced) == source.channels == 2:
-                self._both = source
-
-    def _open(self, spec: SourceSpec) -> Source | None:
-        """Open what is to be played now; the call goes on without it where that fails."""
-        try:
-            return spec.open()
-        except MediaError as error:
-            self.problems.append(str(error))
-        except OSError as error:
-            reason = error.strerror or type(error).__name__
-            self.problems.append(f"an audio file could not be opened: {reason}")
-        return None
-
-    def _stop(self, channel: Channel) -> None:
-        self._both = None
-        track = self._tracks.pop(channel, None)
-        if track is not None and all(
-            other.source is not track.source for other in self._tracks.values()
-        ):
-            track.source.close()
-
-    def _stop_music(self) -> None:
-        if self._music is not None:
-            self._music.close()
-            self._music = None
-
-
-def _padded(block: bytes, samples: int) -> bytes:
-    return block + ulaw.silence(samples - len(block)) if len(block) < samples else block
+def _name(reason: str, requester: str) -> str:
+    """The requester of a client pause in the monitored timeline."""
+    return SWITCHED_OFF if reason == SWITCHED_OFF else f"{reason}:{requester}"

@@ -59,12 +59,6 @@ class MediaLanguage:
         """The call is given to a queue, which overrides if it defines a language."""
         return self._enter(LanguageStage.QUEUE, language)
 
-    def enter_in_queue_flow(self, supported: Sequence[str] = ()) -> bool:
-        """The queue gives the waiting call to a flow; its languages count as an IVR flow's do."""
-        if self.is_frozen:
-            return False
-        return self._enter(LanguageStage.IN_QUEUE_FLOW, self._kept(supported))
-
     def set(self, language: str, stage: LanguageStage) -> bool:
         """Take what a stage says: a Set Language action, or a change of the call itself.
 

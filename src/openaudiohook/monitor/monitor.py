@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import ssl as tls
 import time
 import uuid
@@ -12,6 +13,7 @@ from typing import Final
 
 from openaudiohook.audio import RATE
 from openaudiohook.exceptions import ConfigurationError
+from openaudiohook.fanout.abuse import CutOffs
 from openaudiohook.fanout.account import settle
 from openaudiohook.fanout.clock import TICK_NS, MediaClock
 from openaudiohook.fanout.endpoint import (
@@ -23,9 +25,12 @@ from openaudiohook.fanout.endpoint import (
     RetryPolicy,
 )
 from openaudiohook.fanout.engine import MAX_FRAME_SAMPLES, Fanout
+from openaudiohook.fanout.notices import Notice
 from openaudiohook.monitor.call import Call
 from openaudiohook.monitor.integrations import require_count
 from openaudiohook.monitor.metering import FREE_PAUSES
+from openaudiohook.monitor.observer import CallEnding
+from openaudiohook.monitor.placement import Placement
 from openaudiohook.monitor.report import CallReport
 from openaudiohook.monitor.scenario import Scenario
 from openaudiohook.protocol.client import ClientTimers
@@ -35,9 +40,19 @@ from openaudiohook.protocol.messages import Participant
 from openaudiohook.protocol.trace import Trace, TraceRecord
 from openaudiohook.protocol.types import NIL_UUID, PauseCause
 
-__all__ = ["MAX_SPEED", "EventListener", "Monitor", "RunningCall", "TraceListener"]
+__all__ = [
+    "MAX_SPEED",
+    "EventListener",
+    "Lineup",
+    "Monitor",
+    "NoticeListener",
+    "RunningCall",
+    "TraceListener",
+]
 
 EventListener = Callable[[Endpoint, SessionEvent], None]
+NoticeListener = Callable[[Endpoint, Notice], None]
+Lineup = Callable[[], Sequence[EndpointConfig]]
 TraceListener = Callable[[TraceRecord], None]
 
 MAX_SPEED: Final = 1000
@@ -90,34 +105,47 @@ class Monitor:
         self.now_ns = now_ns
         self.new_id = new_id
         self.clock = clock or MediaClock(now_ns=now_ns)
+        self.cut_offs = CutOffs()
         self._calls = 0
 
     def start(
         self,
         scenario: Scenario,
-        endpoints: Sequence[EndpointConfig],
+        endpoints: Sequence[EndpointConfig] | Lineup,
         *,
         conversation_id: str | None = None,
         speed: Fraction | int = 1,
         frame_samples: int = RATE // 10,
         on_event: EventListener | None = None,
+        on_ended: Callable[[Endpoint], None] | None = None,
+        on_notice: NoticeListener | None = None,
         on_trace: TraceListener | None = None,
+        placement: Placement | None = None,
     ) -> RunningCall:
         """Begin a call; it runs by itself from here on. Await `finished()` of what is returned.
 
         Args:
             scenario: what happens on it.
-            endpoints: where it is streamed to, one to five.
+            endpoints: where it is streamed to, one to five; or what is asked for them at the
+                moment at which monitoring begins, and then there may be none.
             conversation_id: a fresh UUID where it is None.
             speed: how many times faster than real time call time runs.
-            frame_samples: how much audio goes in one message.
+            frame_samples: how much audio goes in one message, unless an endpoint wants less.
             on_event: told of everything an endpoint's session reports.
+            on_ended: told of every endpoint whose part is over.
+            on_notice: told what an operator should know of an endpoint: `monitor.events` has an
+                event for everything that it is told.
             on_trace: given every record of every session's trace.
+            placement: how the call stands on a platform. There it goes on though it may not be
+                monitored, or nobody listens to it any more.
 
         Raises:
             ConfigurationError: the call may not be monitored, or not like that.
         """
-        require_count(len(endpoints))
+        if not callable(endpoints):
+            configs = tuple(endpoints)
+            require_count(len(configs))
+            endpoints = lambda: configs  # noqa: E731
         if conversation_id == NIL_UUID:
             raise ConfigurationError(
                 "the conversation id of zeros means a connection probe; give a call another one"
@@ -132,13 +160,16 @@ class Monitor:
         return RunningCall(
             self,
             scenario,
-            tuple(endpoints),
+            endpoints,
             conversation_id=conversation_id or self.new_id(),
             speed=Fraction(speed),
             frame_samples=frame_samples,
             slot=self._calls,
             on_event=on_event,
+            on_ended=on_ended,
+            on_notice=on_notice,
             on_trace=on_trace,
+            placement=placement,
         )
 
     async def run(
@@ -174,37 +205,49 @@ class RunningCall:
         self,
         monitor: Monitor,
         scenario: Scenario,
-        configs: tuple[EndpointConfig, ...],
+        lineup: Lineup,
         *,
         conversation_id: str,
         speed: Fraction,
         frame_samples: int,
         slot: int,
         on_event: EventListener | None,
+        on_ended: Callable[[Endpoint], None] | None,
+        on_notice: NoticeListener | None,
         on_trace: TraceListener | None,
+        placement: Placement | None,
     ) -> None:
         self.conversation_id = conversation_id
         self.endpoints: tuple[Endpoint, ...] = ()
         self._monitor = monitor
         self._scenario = scenario
-        self._configs = configs
+        self._lineup = lineup
+        self._configs: tuple[EndpointConfig, ...] | None = None  # until monitoring begins
+        self._placement = placement
         self._speed = speed
         # How long a sample takes, as a quotient: a fraction's own arithmetic is slow.
         self._sample_ns = NS_PER_SAMPLE * speed.denominator, speed.numerator
         self._frame_samples = frame_samples
-        self._frame_ns = frame_samples * self._sample_ns[0] // self._sample_ns[1]
+        self._frame_ns = 0
         self._frame_at = -1  # where the frame ends that gets complete next,
         self._frame_at_ns = _UNKNOWN  # and when
         self._slot = slot
         self._phase_samples = 0
         self._on_event = on_event
+        self._on_ended = on_ended
+        self._on_notice = on_notice
         self._on_trace = on_trace
         self._traces: list[Trace] = []
         self._tasks: list[asyncio.Task[EndpointReport]] = []
         self._is_over = asyncio.Event()
         self._was_interrupted = False
         self._fault: Exception | None = None
-        self.call = Call(scenario, new_fanout=self._new_fanout, on_monitored=self._connect)
+        self.call = Call(
+            scenario,
+            new_fanout=self._new_fanout,
+            on_monitored=self._connect,
+            placement=placement,
+        )
         self._began_ns = monitor.now_ns()
         self._tick(self._began_ns)
         monitor.clock.add(self._tick, then=self._send, on_fault=self._fail)
@@ -235,16 +278,37 @@ class RunningCall:
                 raise result
         return self._report()
 
-    def hang_up(self) -> None:
+    def hang_up(self, *, reason: CallEnding = "hangup") -> None:
         """End the call now: what was said is delivered, and every session closed in good order.
 
         An endpoint that has not opened yet gives up.
+
+        Args:
+            reason: why, for whoever observes the call.
         """
         if not self.call.is_over:
             self._was_interrupted = True
-        self._end()
+        self._end(reason)
         for endpoint in self.endpoints:
             endpoint.stop()
+
+    @property
+    def live_position(self) -> int:
+        """The sample of call time that is live now; where the call is over, its end."""
+        if self.call.is_over:
+            return self.call.position
+        return max(self.call.position, self._elapsed(self._monitor.now_ns()))
+
+    def catch_up(self) -> None:
+        """Play up to the sample that is live now, so that what is asked next takes effect there.
+
+        What is played so far is whole frames: it may be one frame behind.
+        """
+        call, now_ns = self.call, self._monitor.now_ns()
+        if not call.is_over:
+            call.advance(self._elapsed(now_ns), now_ns)
+        if call.is_over:
+            self._is_over.set()
 
     # What the clock does ----------------------------------------------------------------
 
@@ -286,28 +350,36 @@ class RunningCall:
         """How far the call is to be played: only whole frames once it is monitored."""
         if self._frame_at_ns <= now_ns < self._frame_at_ns + self._frame_ns:
             return self._frame_at  # as was said when we asked to be called
-        sample_ns, per = self._sample_ns
-        due = (now_ns - self._began_ns) * per // sample_ns
+        due = self._elapsed(now_ns)
         start = self.call.monitored_from
         if start is not None:
             due -= (due - start - self._phase_samples) % self._frame_samples
         return due
 
+    def _elapsed(self, now_ns: int) -> int:
+        """How much call time has passed, in whole samples."""
+        sample_ns, per = self._sample_ns
+        return (now_ns - self._began_ns) * per // sample_ns
+
     def _fail(self, error: Exception) -> None:
         """A mistake of our own: let go of everything, and let `finished()` tell."""
         self._fault = error
-        self.call.is_over = True
+        self.call.fail()
         for task in self._tasks:
             task.cancel()
         self._is_over.set()
 
-    def _end(self) -> None:
-        self.call.hang_up(self._monitor.now_ns())
+    def _end(self, reason: CallEnding) -> None:
+        self.call.hang_up(self._monitor.now_ns(), reason=reason)
         self._is_over.set()
 
     # What monitoring does ---------------------------------------------------------------
 
     def _new_fanout(self) -> Fanout:
+        configs = self._configs = tuple(self._lineup())  # from here on it is fixed
+        wanted = [config.frame_ms * RATE // 1000 for config in configs if config.frame_ms]
+        self._frame_samples = min(wanted, default=self._frame_samples)
+        self._frame_ns = self._frame_samples * self._sample_ns[0] // self._sample_ns[1]
         # A frame that is complete right before a tick waits for nothing; and calls take turns,
         # so that not all of them send at one tick.
         sample_ns, per = self._sample_ns
@@ -322,26 +394,31 @@ class RunningCall:
             ring_samples=min(int(_HISTORY_SAMPLES * pace), _MAX_HISTORY_SAMPLES),
             catch_up_samples=min(int(_CATCH_UP_SAMPLES * pace), _MAX_HISTORY_SAMPLES),
             phase_samples=self._phase_samples,
-            hold_back_samples=self._scenario.hold_back_samples,
+            hold_back_samples=self.call.hold_back_samples,
             on_wake=self._wake,
         )
 
     def _connect(self, fanout: Fanout) -> None:
         """Monitoring began: dial every endpoint, each on its own."""
-        monitor = self._monitor
+        monitor, placement = self._monitor, self._placement
         details = CallDetails(
-            organization_id=monitor.organization_id,
+            organization_id=placement.organization_id if placement else monitor.organization_id,
             conversation_id=self.conversation_id,
             participant=Participant(
-                id=monitor.new_id(), ani=self._scenario.ani, ani_name="", dnis=self._scenario.dnis
+                id=(placement and placement.participant_id) or monitor.new_id(),
+                ani=self._scenario.ani,
+                ani_name="",
+                dnis=self._scenario.dnis,
             ),
             language=self.call.language,
         )
-        self.endpoints = tuple(self._endpoint(config, fanout, details) for config in self._configs)
+        configs = self._configs or ()
+        self.endpoints = tuple(self._endpoint(config, fanout, details) for config in configs)
+        self.call.integration_ids = [config.integration_id for config in configs]
         for endpoint in self.endpoints:
             task = asyncio.create_task(endpoint.run(), name=f"endpoint {endpoint.config.name}")
-            task.add_done_callback(self._ended)
             self._tasks.append(task)
+            task.add_done_callback(functools.partial(self._ended, endpoint))
 
     def _endpoint(self, config: EndpointConfig, fanout: Fanout, details: CallDetails) -> Endpoint:
         monitor = self._monitor
@@ -357,6 +434,8 @@ class RunningCall:
             new_id=monitor.new_id,
             new_trace=None if self._on_trace is None else self._new_trace,
             on_event=self._on_event,
+            on_notice=self._on_notice,
+            cut_offs=monitor.cut_offs,
             now_ns=monitor.now_ns,
         )
 
@@ -365,10 +444,13 @@ class RunningCall:
         self._traces.append(trace)
         return trace
 
-    def _ended(self, task: asyncio.Task[EndpointReport]) -> None:
+    def _ended(self, endpoint: Endpoint, task: asyncio.Task[EndpointReport]) -> None:
         """One endpoint is done; a call that nobody listens to any more is hung up."""
-        if all(task.done() for task in self._tasks) and not self.call.is_over:
-            self._end()
+        if self._on_ended is not None:
+            self._on_ended(endpoint)
+        is_alone = all(task.done() for task in self._tasks)
+        if is_alone and self._placement is None and not self.call.is_over:
+            self._end("end")
 
     def _write_traces(self) -> None:
         if self._on_trace is not None:
@@ -378,6 +460,9 @@ class RunningCall:
 
     def _report(self) -> CallReport:
         call = self.call
+        configs = self._configs
+        if configs is None:  # it was never monitored: who would have listened is known where given
+            configs = () if self._placement else tuple(self._lineup())
         reports = tuple(endpoint.report() for endpoint in self.endpoints)
         return CallReport(
             conversation_id=self.conversation_id,
@@ -385,7 +470,7 @@ class RunningCall:
             monitored_from=call.monitored_from,
             secure_spans=call.secure_spans,
             cuts=tuple(call.cuts),
-            endpoints=reports or tuple(_never_connected(config) for config in self._configs),
+            endpoints=reports or tuple(_never_connected(config) for config in configs),
             free_pauses=self._monitor.free_pauses,
             problems=tuple(call.problems),
             was_interrupted=self._was_interrupted,

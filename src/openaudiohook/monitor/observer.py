@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from openaudiohook.fanout.endpoint import Endpoint
-from openaudiohook.fanout.failures import Failure
+from openaudiohook.fanout.failures import Failure, FailureKind
+from openaudiohook.fanout.notices import NoticeKind
 from openaudiohook.store.entries import Phase
 
 __all__ = ["CallEnding", "CallObserver", "Phase", "SessionOutcome", "Unobserved"]
@@ -55,6 +56,9 @@ class CallObserver(Protocol):
 
     def switched(self, on: bool, by: Literal["queue", "flow"], action: str | None, at: int) -> None:
         """A queue's setting, or a flow's action of that name, was applied."""
+
+    def monitoring_refused(self, reason: str, at: int) -> None:
+        """The call may not be monitored, and why; it goes on untouched. Told at its entry."""
 
     def monitoring_began(self, at: int) -> None:
         """The first monitored sample. The endpoints are those of this moment."""
@@ -104,50 +108,12 @@ class CallObserver(Protocol):
     def server_paused(self, endpoint: Endpoint, session_id: str, start: int, end: int) -> None:
         """The endpoint had its session paused; told when that is over."""
 
-    def endpoint_event(self, endpoint: Endpoint, kind: str, text: str) -> None:
-        """Something that an operator should know; `kind` is that of a `Failure`."""
+    def endpoint_event(self, endpoint: Endpoint, kind: FailureKind | NoticeKind, text: str) -> None:
+        """Something that an operator should know of one endpoint."""
 
     def ended(self, at: int, reason: CallEnding) -> None:
         """The call's time has ended; its sessions end after it."""
 
 
-class Unobserved:
+class Unobserved(CallObserver):
     """An observer that does nothing with what it is told."""
-
-    def phase(self, phase: Phase, at: int, queue_id: str | None) -> None: ...
-
-    def switched(
-        self, on: bool, by: Literal["queue", "flow"], action: str | None, at: int
-    ) -> None: ...
-
-    def monitoring_began(self, at: int) -> None: ...
-
-    def language(self, language: str, stage: str, at: int) -> None: ...
-
-    def pause_began(
-        self,
-        cause: Literal["secure", "client"],
-        reason: str,
-        requester: str,
-        at: int,
-        effective_at: int | None,
-        gone: Mapping[str, int],
-    ) -> None: ...
-
-    def pause_ended(
-        self, cause: Literal["secure", "client"], reason: str, requester: str, at: int
-    ) -> None: ...
-
-    def session_opened(
-        self, endpoint: Endpoint, session_id: str, start: int, at: int, has_media: bool
-    ) -> None: ...
-
-    def session_ended(
-        self, endpoint: Endpoint, outcome: SessionOutcome, failure: Failure | None
-    ) -> None: ...
-
-    def server_paused(self, endpoint: Endpoint, session_id: str, start: int, end: int) -> None: ...
-
-    def endpoint_event(self, endpoint: Endpoint, kind: str, text: str) -> None: ...
-
-    def ended(self, at: int, reason: CallEnding) -> None: ...

@@ -6,25 +6,47 @@ samples here; `docs/reference/scenario.md` describes the file.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
 from openaudiohook.audio import RATE
 from openaudiohook.exceptions import ConfigurationError, MediaError
 from openaudiohook.fanout.engine import MAX_HOLD_BACK_SAMPLES
-from openaudiohook.monitor.policy import SwitchedBy
+from openaudiohook.monitor.language import LanguageStage
+from openaudiohook.monitor.policy import ACTIONS, SwitchedBy
 from openaudiohook.monitor.sources import SourceSpec
 from openaudiohook.monitor.sources.wav import WavFile
+from openaudiohook.monitor.steps import (
+    ClientPause,
+    Conference,
+    Consult,
+    EnterQueue,
+    FlowAction,
+    Hangup,
+    Hold,
+    LanguageChange,
+    Monitoring,
+    Play,
+    Played,
+    SecureFlow,
+    Step,
+    Transfer,
+)
 from openaudiohook.monitor.toml_file import Table, TomlFile
 from openaudiohook.protocol.messages import LanguageCode
+from openaudiohook.store.records import Queue
 
 __all__ = [
     "MAX_HOLD_BACK_MS",
     "ClientPause",
+    "Conference",
+    "Consult",
+    "EnterQueue",
+    "FlowAction",
     "Hangup",
     "Hold",
     "LanguageChange",
@@ -40,81 +62,14 @@ __all__ = [
     "single_play",
 ]
 
-Played = Literal["external", "internal", "both"]
-
 MAX_HOLD_BACK_MS: Final = MAX_HOLD_BACK_SAMPLES * 1000 // RATE
 """How long a call's audio can be held back."""
 
 _LONGEST_CALL_S: Final = 24 * 3600
-
-
-class Step(msgspec.Struct, frozen=True, kw_only=True):
-    """Something that happens to a call before its sample `at`, counted from call entry."""
-
-    at: int
-
-
-class Play(Step, frozen=True, kw_only=True):
-    """A source starts on a channel, and replaces what played there.
-
-    On `both` a stereo source plays its channels, external first, and a mono one plays on external
-    with silence on the other side.
-    """
-
-    source: SourceSpec
-    channel: Played
-
-
-class Monitoring(Step, frozen=True, kw_only=True):
-    """Monitoring is switched, by the flow's action or by the queue's setting."""
-
-    on: bool
-    by: SwitchedBy
-
-
-class SecureFlow(Step, frozen=True, kw_only=True):
-    """A secure flow begins or ends.
-
-    Attributes:
-        effective_at: the sample of call time from which on it is to have held, for one that is
-            told late; None where it is told in time.
-    """
-
-    is_start: bool
-    effective_at: int | None = None
-
-
-class ClientPause(Step, frozen=True, kw_only=True):
-    """The platform pauses the stream for reasons of its own, or no longer does."""
-
-    is_start: bool
-
-
-class LanguageChange(Step, frozen=True, kw_only=True):
-    """The call's media language from here on."""
-
-    language: str
-
-
-class Hold(Step, frozen=True, kw_only=True):
-    """The agent puts the customer on hold, or takes the call back. Hold is not a pause.
-
-    Attributes:
-        music: what the customer hears meanwhile, over and over; silence where it is None.
-    """
-
-    is_start: bool
-    music: SourceSpec | None
-
-
-class Transfer(Step, frozen=True, kw_only=True):
-    """The call moves on; its sessions continue. A queue applies its monitoring setting again."""
-
-    to: Literal["queue", "agent", "ivr"]
-
-
-class Hangup(Step, frozen=True, kw_only=True):
-    """The call ends."""
+_LATER_STAGES: Final = tuple(stage for stage in LanguageStage if stage is not LanguageStage.TRUNK)
+_QUEUE_KEYS: Final = (
+    "name", "enable_audio_monitoring", "enable_transcription", "language", "hold_back_ms",
+)  # fmt: skip
 
 
 class Scenario(msgspec.Struct, frozen=True, kw_only=True):
@@ -124,7 +79,7 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
         ani: the caller's address; personal data.
         dnis: the called address; personal data.
         edge: where the call's media is handled.
-        language: the media language at call entry.
+        language: the media language at call entry: the trunk's.
         hold_back_samples: how long audio waits before it leaves, so that it can be taken back.
     """
 
@@ -140,12 +95,19 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def single_play(
-    source: SourceSpec, *, channel: Played = "both", language: str | None = None
+    source: SourceSpec,
+    *,
+    channel: Played = "both",
+    language: str | None = None,
+    is_monitored: bool = True,
 ) -> Scenario:
-    """Make the scenario of one source, monitored from call entry to its end."""
+    """Make the scenario of one source that plays from call entry to its end.
+
+    It is monitored all the while, or else by whatever switches it on.
+    """
     on = Monitoring(at=0, on=True, by=SwitchedBy.FLOW)
     play = Play(at=0, source=source, channel=channel)
-    return Scenario(steps=(on, play), language=language)
+    return Scenario(steps=(on, play) if is_monitored else (play,), language=language)
 
 
 def expected_samples(scenario: Scenario) -> int:
@@ -175,7 +137,7 @@ def load_scenario(path: Path) -> Scenario:
             be right.
     """
     file = TomlFile(path)
-    file.top().refuse_unknown(("call", "step"))
+    file.top().refuse_unknown(("call", "queue", "step"))
     call = file.section("call")
     settings: dict[str, Any] = {}
     if call is not None:
@@ -184,18 +146,43 @@ def load_scenario(path: Path) -> Scenario:
         if "language" in call.values:
             settings["language"] = _language(call)
         if "hold_back_ms" in call.values:
-            settings["hold_back_samples"] = _hold_back(call)
+            settings["hold_back_samples"] = _hold_back_ms(call) * RATE // 1000
+    reader = _Reader(file.directory, _queues(file))
     tables = file.sections("step")
     if not tables:
         raise ConfigurationError(f"{path}: no [[step]]; a call needs at least one with 'play'")
-    read = sorted(
-        ((_step(table, file.directory), table) for table in tables), key=lambda pair: pair[0].at
-    )
+    read = sorted(((_step(table, reader), table) for table in tables), key=lambda pair: pair[0].at)
     _check_order(read)
     return Scenario(steps=tuple(step for step, _ in read), **settings)
 
 
-def _step(table: Table, directory: Path) -> Step:
+class _Reader(NamedTuple):
+    """What a step may refer to."""
+
+    directory: Path
+    queues: Mapping[str, Queue]
+
+
+def _queues(file: TomlFile) -> dict[str, Queue]:
+    queues: dict[str, Queue] = {}
+    for table in file.sections("queue"):
+        table.refuse_unknown(_QUEUE_KEYS)
+        name = table.text("name")
+        if name in queues:
+            raise table.error("name", f"'{name}' is the name of another queue")
+        queues[name] = Queue(
+            id=name,
+            organization_id="",
+            name=name,
+            enable_audio_monitoring=table.boolean("enable_audio_monitoring", False),
+            enable_transcription=table.boolean("enable_transcription", False),
+            language=_language(table) if "language" in table.values else None,
+            hold_back_ms=_hold_back_ms(table) if "hold_back_ms" in table.values else 0,
+        )
+    return queues
+
+
+def _step(table: Table, reader: _Reader) -> Step:
     kinds = [key for key in table.values if key in _KINDS]
     known = (*_KINDS, "at", *(extra for _, extras in _KINDS.values() for extra in extras))
     table.refuse_unknown(known)
@@ -210,7 +197,7 @@ def _step(table: Table, directory: Path) -> Step:
     for key in table.values:
         if key not in (kind, "at", *extras):
             raise table.error(key, f"does not belong to '{kind}'")
-    return read(table, _at(table), directory)
+    return read(table, _at(table), reader)
 
 
 def _at(table: Table, key: str = "at") -> int:
@@ -226,21 +213,25 @@ def _at(table: Table, key: str = "at") -> int:
     return int(samples)
 
 
-def _hold_back(table: Table) -> int:
+def _hold_back_ms(table: Table) -> int:
     milliseconds: Decimal = table.number("hold_back_ms")
     if not 0 <= milliseconds <= MAX_HOLD_BACK_MS or milliseconds % 1:
         raise table.error(
             "hold_back_ms",
             f"a whole number of 0 to {MAX_HOLD_BACK_MS} milliseconds, not {milliseconds}",
         )
-    return int(milliseconds) * RATE // 1000
+    return int(milliseconds)
 
 
 def _language(table: Table) -> str:
+    return _tag(table, "language", table.text("language"))
+
+
+def _tag(table: Table, key: str, text: str) -> str:
     try:
-        return msgspec.convert(table.text("language"), LanguageCode)
+        return msgspec.convert(text, LanguageCode)
     except msgspec.ValidationError:
-        raise table.error("language", "a language is a BCP 47 tag, for example 'en-US'") from None
+        raise table.error(key, "a language is a BCP 47 tag, for example 'en-US'") from None
 
 
 def _wav(table: Table, key: str, directory: Path) -> tuple[WavFile, int]:
@@ -259,9 +250,9 @@ def _wav(table: Table, key: str, directory: Path) -> tuple[WavFile, int]:
     return spec, source.channels
 
 
-def _play(table: Table, at: int, directory: Path) -> Step:
-    channel: Played = table.choice("channel", ("external", "internal", "both"), "both")
-    source, channels = _wav(table, "play", directory)
+def _play(table: Table, at: int, reader: _Reader) -> Step:
+    channel: Played = table.choice("channel", ("external", "internal", "both", "consulted"), "both")
+    source, channels = _wav(table, "play", reader.directory)
     if channels == 2 and channel != "both":
         raise table.error(
             "channel", f"the file is stereo, and plays on 'both'; a mono file plays on '{channel}'"
@@ -269,12 +260,12 @@ def _play(table: Table, at: int, directory: Path) -> Step:
     return Play(at=at, source=source, channel=channel)
 
 
-def _monitoring(table: Table, at: int, directory: Path) -> Step:
+def _monitoring(table: Table, at: int, reader: _Reader) -> Step:
     by = SwitchedBy(table.choice("by", tuple(SwitchedBy), SwitchedBy.FLOW))
     return Monitoring(at=at, on=table.boolean("monitoring"), by=by)
 
 
-def _secure(table: Table, at: int, directory: Path) -> Step:
+def _secure(table: Table, at: int, reader: _Reader) -> Step:
     is_start, effective_at = _is_start(table, "secure"), None
     if "effective_at" in table.values:
         if not is_start:
@@ -285,19 +276,55 @@ def _secure(table: Table, at: int, directory: Path) -> Step:
     return SecureFlow(at=at, is_start=is_start, effective_at=effective_at)
 
 
-def _hold(table: Table, at: int, directory: Path) -> Step:
+def _action(table: Table, at: int, reader: _Reader) -> Step:
+    action = table.choice("action", ACTIONS)
+    return FlowAction(at=at, action=action, enable=table.boolean("enable", None))
+
+
+def _queue(table: Table, at: int, reader: _Reader) -> Step:
+    name = table.text("queue")
+    if name not in reader.queues:
+        raise table.error("queue", f"no [[queue]] of this file has the name '{name}'")
+    return EnterQueue(at=at, queue=reader.queues[name])
+
+
+def _language_change(table: Table, at: int, reader: _Reader) -> Step:
+    stage = LanguageStage(table.choice("stage", _LATER_STAGES, LanguageStage.CALL))
+    return LanguageChange(at=at, language=_language(table), stage=stage)
+
+
+def _transfer(table: Table, at: int, reader: _Reader) -> Step:
+    to = table.choice("transfer", ("queue", "agent", "ivr"))
+    if "languages" in table.values and to != "ivr":
+        raise table.error("languages", "these are the languages of a flow: of 'transfer = \"ivr\"'")
+    languages = table.texts("languages", ())
+    return Transfer(
+        at=at, to=to, languages=tuple(_tag(table, "languages", one) for one in languages)
+    )
+
+
+def _hold(table: Table, at: int, reader: _Reader) -> Step:
     is_start = _is_start(table, "hold")
-    music = None
-    if "music" in table.values:
-        if not is_start:
-            raise table.error("music", "music begins with 'hold = \"start\"'")
-        music, channels = _wav(table, "music", directory)
-        if channels != 1:
-            raise table.error("music", "the file is stereo; hold music is mono")
-    return Hold(at=at, is_start=is_start, music=music)
+    return Hold(at=at, is_start=is_start, music=_music(table, "hold", is_start, reader))
 
 
-def _hangup(table: Table, at: int, directory: Path) -> Step:
+def _consult(table: Table, at: int, reader: _Reader) -> Step:
+    is_start = _is_start(table, "consult")
+    return Consult(at=at, is_start=is_start, music=_music(table, "consult", is_start, reader))
+
+
+def _music(table: Table, kind: str, is_start: bool, reader: _Reader) -> SourceSpec | None:
+    if "music" not in table.values:
+        return None
+    if not is_start:
+        raise table.error("music", f"music begins with '{kind} = \"start\"'")
+    music, channels = _wav(table, "music", reader.directory)
+    if channels != 1:
+        raise table.error("music", "the file is stereo; hold music is mono")
+    return music
+
+
+def _hangup(table: Table, at: int, reader: _Reader) -> Step:
     if table.boolean("hangup") is not True:
         raise table.error("hangup", "it is true, or the step is left out")
     return Hangup(at=at)
@@ -307,16 +334,20 @@ def _is_start(table: Table, key: str) -> bool:
     return bool(table.choice(key, ("start", "end")) == "start")
 
 
-_KINDS: Final[dict[str, tuple[Callable[[Table, int, Path], Step], tuple[str, ...]]]] = {
+_KINDS: Final[dict[str, tuple[Callable[[Table, int, _Reader], Step], tuple[str, ...]]]] = {
     "play": (_play, ("channel",)),
     "monitoring": (_monitoring, ("by",)),
     "secure": (_secure, ("effective_at",)),
-    "language": (lambda t, at, _: LanguageChange(at=at, language=_language(t)), ()),
+    "action": (_action, ("enable",)),
+    "queue": (_queue, ()),
+    "language": (_language_change, ("stage",)),
     "hold": (_hold, ("music",)),
-    "transfer": (
-        lambda t, at, _: Transfer(at=at, to=t.choice("transfer", ("queue", "agent", "ivr"))),
+    "consult": (_consult, ("music",)),
+    "conference": (
+        lambda t, at, _: Conference(at=at, is_start=_is_start(t, "conference")),
         (),
     ),
+    "transfer": (_transfer, ("languages",)),
     "client_pause": (
         lambda t, at, _: ClientPause(at=at, is_start=_is_start(t, "client_pause")),
         (),
@@ -329,7 +360,13 @@ _KINDS: Final[dict[str, tuple[Callable[[Table, int, Path], Step], tuple[str, ...
 def _check_order(read: Iterable[tuple[Step, Table]]) -> None:
     """Refuse what cannot happen in that order: ends without a start, steps after the hang-up."""
     begun: dict[type[Step], bool] = {}
-    keys = {SecureFlow: "secure", ClientPause: "client_pause", Hold: "hold"}
+    keys = {
+        SecureFlow: "secure",
+        ClientPause: "client_pause",
+        Hold: "hold",
+        Consult: "consult",
+        Conference: "conference",
+    }
     hangup: Table | None = None
     plays = False
     last: Table | None = None
@@ -341,7 +378,7 @@ def _check_order(read: Iterable[tuple[Step, Table]]) -> None:
         plays = plays or isinstance(step, Play)
         if isinstance(step, Hangup):
             hangup = table
-        elif isinstance(step, SecureFlow | ClientPause | Hold):
+        elif isinstance(step, SecureFlow | ClientPause | Hold | Consult | Conference):
             if not step.is_start and not begun.get(type(step)):
                 key = keys[type(step)]
                 raise table.error(key, f"ends what no '{key} = \"start\"' before it began")

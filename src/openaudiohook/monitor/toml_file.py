@@ -81,6 +81,13 @@ class Table:
             raise self.error(key, f"'{value}' is not one of {_listed(choices)}")
         return value
 
+    def texts(self, key: str, default: Any = _MISSING) -> Any:
+        """Read a list of texts."""
+        value = self._read(key, list, default)
+        if value is not default and not all(type(one) is str for one in value):
+            raise self.error(key, "a list of texts is needed")
+        return value
+
     def table(self, key: str, default: Any = _MISSING) -> Any:
         """Read a table of anything."""
         return self._read(key, dict, default)

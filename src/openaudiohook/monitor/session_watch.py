@@ -1,0 +1,134 @@
+"""Tells a call's observer of its endpoints' sessions: who opened, who was paused, who ended.
+
+Sessions count from the first monitored sample; what is told is in call time.
+"""
+
+from __future__ import annotations
+
+from openaudiohook.fanout.endpoint import Endpoint, SessionReport
+from openaudiohook.fanout.notices import Notice
+from openaudiohook.fanout.pauses import PauseInterval, length, subtract
+from openaudiohook.monitor.call import Call
+from openaudiohook.monitor.observer import CallObserver, SessionOutcome
+from openaudiohook.protocol.events import (
+    EntitiesReceived,
+    SessionEnded,
+    SessionEvent,
+    SessionOpened,
+)
+from openaudiohook.protocol.types import PauseCause
+
+__all__ = ["SessionWatch"]
+
+
+class SessionWatch:
+    """Watches every endpoint of one call.
+
+    Args:
+        observer: who is told.
+
+    Attributes:
+        call: the call; given before any endpoint has something to tell.
+    """
+
+    def __init__(self, observer: CallObserver) -> None:
+        self.call: Call | None = None
+        self._tell = observer
+        self._open: dict[str, int] = {}  # the sessions that opened, and how many pauses were told
+        self._ended: set[str] = set()
+        self._left: set[Endpoint] = set()
+
+    def leave(self, endpoint: Endpoint) -> None:
+        """Take an endpoint's end for wanted: it is no news that it did not open."""
+        self._left.add(endpoint)
+
+    def notice(self, endpoint: Endpoint, notice: Notice) -> None:
+        """Pass on what an operator should know."""
+        if endpoint not in self._left:
+            self._tell.endpoint_event(endpoint, notice.kind, notice.text)
+
+    def hear(self, endpoint: Endpoint, event: SessionEvent) -> None:
+        """Take what a session reports, after the endpoint itself has."""
+        match event:
+            case EntitiesReceived():
+                return
+            case SessionOpened(media=media):
+                for session in endpoint.report().sessions:
+                    if session.session_id not in self._open:
+                        self._opened(endpoint, session, has_media=media is not None)
+            case SessionEnded():
+                self._tell_ends(endpoint)
+            case _:
+                self._tell_pauses(endpoint)
+
+    def done(self, endpoint: Endpoint) -> None:
+        """The endpoint's part is over: it has no session any more, and gets no other."""
+        self._tell_ends(endpoint, is_done=True)
+
+    def _opened(self, endpoint: Endpoint, session: SessionReport, *, has_media: bool) -> None:
+        self._open[session.session_id] = 0
+        at = session.account.opened_at
+        assert at is not None
+        from_ = self._from
+        self._tell.session_opened(
+            endpoint, session.session_id, from_ + session.start, from_ + at, has_media
+        )
+
+    def _tell_ends(self, endpoint: Endpoint, *, is_done: bool = False) -> None:
+        for session in endpoint.report().sessions:
+            is_over = is_done or session.account.ended_at is not None
+            if is_over and session.session_id in self._open.keys() - self._ended:
+                self._ended.add(session.session_id)
+                self._pauses(endpoint, session)
+                self._tell.session_ended(endpoint, self._outcome(session), session.failure)
+
+    def _tell_pauses(self, endpoint: Endpoint) -> None:
+        """Tell of the pauses that are over."""
+        for session in endpoint.report().sessions:
+            if session.session_id in self._open.keys() - self._ended:
+                self._pauses(endpoint, session, before=session.end)
+
+    def _pauses(
+        self, endpoint: Endpoint, session: SessionReport, *, before: int | None = None
+    ) -> None:
+        asked = [one for one in session.account.intervals if one.cause is PauseCause.SERVER]
+        told = self._open[session.session_id]
+        for pause in asked[told:]:
+            if before is not None and pause.end >= before:
+                break  # it may hold still
+            self._open[session.session_id] += 1
+            self._paused(endpoint, session, pause)
+
+    def _paused(self, endpoint: Endpoint, session: SessionReport, pause: PauseInterval) -> None:
+        # A session that follows another one has its pauses, too: they were told.
+        start = max(pause.start, session.start)
+        if start < pause.end:
+            from_ = self._from
+            self._tell.server_paused(endpoint, session.session_id, from_ + start, from_ + pause.end)
+
+    def _outcome(self, session: SessionReport) -> SessionOutcome:
+        """Account for a session to its end, which is that of its connection where that was lost."""
+        call, account, from_ = self.call, session.account, self._from
+        assert call is not None
+        assert call.fanout is not None
+        assert account.opened_at is not None
+        end = max(session.end, session.lost_at or 0)
+        rest = [(session.end, end)]
+        held = [(one.start, one.end) for one in call.fanout.pauses.intervals(until=end)]
+        lost = length(subtract(rest, held))
+        return SessionOutcome(
+            session_id=session.session_id,
+            start=from_ + session.start,
+            opened_at=from_ + account.opened_at,
+            end=from_ + end,
+            sent=account.sent,
+            discarded=account.discarded,
+            paused=account.paused_union + end - session.end - lost,
+            lost=account.lost + lost,
+        )
+
+    @property
+    def _from(self) -> int:
+        """The call time of the first monitored sample."""
+        assert self.call is not None
+        return self.call.monitored_from or 0
