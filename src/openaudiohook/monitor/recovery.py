@@ -1,0 +1,108 @@
+"""What a Monitor that starts finds of the one before it.
+
+Which conversations had a source, which sessions were open, who holds which conversation in secure
+pause: all of it is in the journal. So that a start need not read one from its beginning, the state
+is kept sealed beside it now and then; a copy that is missing, old, or not ours costs time and
+nothing else.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from openaudiohook.exceptions import AudioHookError
+from openaudiohook.monitor.conversations import Conversations, Known
+from openaudiohook.monitor.events import EventId
+from openaudiohook.monitor.record import Record
+from openaudiohook.store.entries import CallEnded, SessionEnded
+from openaudiohook.store.journal import Journal
+from openaudiohook.store.positions import Positions
+from openaudiohook.store.sealing import Sealer
+
+__all__ = ["close_left_open", "load", "save"]
+
+_BATCH: Final = 1_000
+_CONTEXT: Final = b"openaudiohook conversations 1"
+
+
+class _Kept(msgspec.Struct, frozen=True, kw_only=True):
+    number: int
+    known: list[Known]
+
+
+def save(conversations: Conversations, journal: Journal, path: Path, *, sealer: Sealer) -> None:
+    """Keep the state as of the journal's head, in place of what was kept before.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    kept = _Kept(number=journal.head.number, known=conversations.all())
+    beside = path.with_suffix(".new")
+    with beside.open("wb") as file:
+        file.write(sealer.seal(msgspec.msgpack.encode(kept), _CONTEXT))
+        file.flush()
+        os.fsync(file.fileno())
+    beside.replace(path)
+
+
+def load(conversations: Conversations, journal: Journal, path: Path, *, sealer: Sealer) -> None:
+    """Fill in the state as of the journal's head: what was kept, and what was written since.
+
+    Raises:
+        JournalError: the journal cannot be read.
+    """
+    number = 0
+    with contextlib.suppress(OSError, AudioHookError, msgspec.MsgspecError):
+        kept = msgspec.msgpack.decode(sealer.open(path.read_bytes(), _CONTEXT), type=_Kept)
+        if kept.number <= journal.head.number:
+            number = kept.number
+            conversations.restore(kept.known)
+    while batch := journal.read(number, _BATCH):
+        for _, entry in batch:
+            conversations.apply(entry)
+        number = batch[-1][0]
+
+
+def close_left_open(record: Record, positions: Positions, *, utc_ns: int) -> list[Known]:
+    """Write the end of what the Monitor before this one left open, and return whose source is lost.
+
+    A session ends where its last checkpoint says that it was; at worst a second was lost.
+    """
+    latest = positions.read()
+    left = [known for known in record.conversations.all() if known.is_attached]
+    for known in left:
+        ends = [known.at]
+        for session in known.sessions:
+            checkpoint = latest.get(session.session_id)
+            at = session.at if checkpoint is None else max(session.at, checkpoint.at)
+            ends.append(at)
+            record.note(
+                SessionEnded(
+                    organization_id=known.organization_id,
+                    utc_ns=utc_ns,
+                    conversation_id=known.conversation_id,
+                    part=known.part,
+                    at=at,
+                    integration_id=session.integration_id,
+                    session_id=session.session_id,
+                    event_id=EventId.MONITOR_RESTARTED,
+                )
+            )
+        record.note(
+            CallEnded(
+                organization_id=known.organization_id,
+                utc_ns=utc_ns,
+                conversation_id=known.conversation_id,
+                part=known.part,
+                at=max(ends),
+                reason="lost",
+            )
+        )
+    for session_id in latest:
+        positions.forget(session_id)
+    return left
