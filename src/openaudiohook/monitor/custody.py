@@ -61,11 +61,12 @@ class Custody:
         Raises:
             JournalError: the pause is in force, and is not recorded.
         """
-        call, reason = self._live(organization_id, conversation_id), SecureReason(kind, requester)
-        if call is not None:
+        key, reason = (organization_id, conversation_id), SecureReason(kind, requester)
+        call = self._live_calls.get(key)
+        if call is not None and not call.is_done:  # what is over may still be delivering
             cut = call.begin_secure_pause(kind, requester, effective_at)
             ids = [endpoint.config.integration_id for endpoint in call.running.endpoints]
-            gone = {id_: samples for id_, samples in zip(ids, cut.gone, strict=False) if samples}
+            gone = dict(zip(ids, cut.gone, strict=False))
             answer = SecureAnswer(part=call.part, position=cut.position, gone=gone)
         else:
             known = self._known(organization_id, conversation_id)
@@ -73,7 +74,7 @@ class Custody:
                 self._note(PauseBegan, known, "secure", str(kind), requester)
             answer = SecureAnswer(part=known.part, position=known.at)
         # An end of it that is being written is of no account any more.
-        self._ending.pop((organization_id, conversation_id, reason), None)
+        self._ending.pop((*key, reason), None)
         try:
             await self._record.sync()
         except JournalError as error:

@@ -29,6 +29,7 @@ from openaudiohook.monitor.directory import Directory
 from openaudiohook.monitor.events import EventId
 from openaudiohook.monitor.metering import FREE_PAUSES
 from openaudiohook.monitor.monitor import Monitor
+from openaudiohook.monitor.probe import probe
 from openaudiohook.monitor.record import Record
 from openaudiohook.monitor.reports import Reports
 from openaudiohook.monitor.switchboard import Switchboard
@@ -247,8 +248,8 @@ def _probing(monitor: Monitor) -> Probe:
     """Probe with what the Monitor's calls use."""
 
     async def ask(config: EndpointConfig, organization_id: str) -> Found:
-        from openaudiohook.monitor.probe import probe
-
-        return await probe(config, organization_id=organization_id, ssl=monitor.ssl)
+        return await probe(
+            config, organization_id, ssl=monitor.ssl, timers=monitor.timers, new_id=monitor.new_id
+        )
 
     return ask

@@ -13,7 +13,7 @@ from openaudiohook.exceptions import StoreUnavailable
 from openaudiohook.monitor.bulletins import Bulletins, Subscription
 from openaudiohook.monitor.directory import Directory
 from openaudiohook.monitor.explain import Explanation, explain
-from openaudiohook.monitor.usage import UsageRow
+from openaudiohook.monitor.usage import UsageRow, read_usage
 from openaudiohook.protocol.types import PauseCause
 from openaudiohook.store.entries import Entry, EventRaised
 from openaudiohook.store.events import Audit, Events
@@ -66,7 +66,13 @@ class Reports:
             ConfigurationError: there is no such month.
         """
         await self._catch_up(organization_id)
-        return await self._ledger.usage(organization_id, month=month, free_pauses=self._free_pauses)
+        return await read_usage(
+            self._ledger,
+            self._integrations,
+            organization_id,
+            month=month,
+            free_pauses=self._free_pauses,
+        )
 
     async def events(
         self,

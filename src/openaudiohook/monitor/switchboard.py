@@ -100,7 +100,7 @@ class Switchboard(Custody):
             call = self._begin(key, scenario, queue=queue, speed=Fraction(place.speed))
         else:
             call = self._go_on(known, scenario, queue=queue, speed=Fraction(place.speed))
-        await self._acted(organization_id, requester, "call.placed", conversation_id)
+        self._acted_on_call(organization_id, requester, "call.placed", conversation_id)
         return call
 
     async def attach_source(
@@ -124,7 +124,7 @@ class Switchboard(Custody):
             keeper = self._keeper(key, known.part + 1, edge=live.edge, queue_id=known.queue_id)
             call = live.attach(replace(scenario, edge=live.edge), observer=keeper)
             self._run(call, keeper)
-        await self._acted(organization_id, requester, "call.attached", conversation_id)
+        self._acted_on_call(organization_id, requester, "call.attached", conversation_id)
         return call
 
     # Looking ----------------------------------------------------------------------------
@@ -176,7 +176,7 @@ class Switchboard(Custody):
             call.set_language(_language(action.language), stage)
         else:
             call.flow_action(action.action, action.enable)
-        await self._acted(organization_id, requester, f"call.{action.action}", conversation_id)
+        self._acted_on_call(organization_id, requester, f"call.{action.action}", conversation_id)
         return None
 
     async def enter_queue(
@@ -185,7 +185,7 @@ class Switchboard(Custody):
         """Have a call come to a queue: its switches, its language and its hold-back apply."""
         call = self.call(organization_id, conversation_id)
         call.enter_queue(self._directory.queue(organization_id, queue_id))
-        await self._acted(organization_id, requester, "call.queued", conversation_id)
+        self._acted_on_call(organization_id, requester, "call.queued", conversation_id)
 
     async def hang_up(self, organization_id: str, conversation_id: str, *, requester: str) -> None:
         """End a conversation: what was said is delivered, and every session is closed."""
@@ -203,7 +203,7 @@ class Switchboard(Custody):
                 reason="hangup",
             )
             self._record.note(ended)
-        await self._acted(organization_id, requester, "call.hungUp", conversation_id)
+        self._acted_on_call(organization_id, requester, "call.hungUp", conversation_id)
 
     def close_sessions(self, organization_id: str, integration_id: str) -> None:
         """Close an integration's live sessions with `end`; the others of each call go on."""
@@ -376,7 +376,7 @@ class Switchboard(Custody):
             conversation_id=key[1],
         )
 
-    async def _acted(
+    def _acted_on_call(
         self, organization_id: str, requester: str, action: str, conversation_id: str
     ) -> None:
         """Write who did it; a call waits for no disk."""

@@ -1,0 +1,112 @@
+"""A platform to try: its state in a directory, services to stream to, and a tone to stream."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from tests.monitor.services import KEY, SECRET, Service, until
+
+from openaudiohook.monitor.media import SourceRequest
+from openaudiohook.monitor.monitor import Monitor
+from openaudiohook.monitor.orders import PlaceCall
+from openaudiohook.monitor.platform import Platform
+from openaudiohook.store.database import Database
+from openaudiohook.store.entries import Entry
+from openaudiohook.store.journal import Journal
+from openaudiohook.store.keys import audit_key
+from openaudiohook.store.positions import Positions
+from openaudiohook.store.records import Integration, Organization, Queue
+from openaudiohook.store.sealing import Sealer
+
+ORG = "d7934305-0972-4844-938e-9060eef73d05"
+OTHER = "11111111-2222-4333-8444-555555555555"
+MASTER = bytes(range(32))
+ADMIN = "client:admin"
+TONE = SourceRequest(tone=Decimal(600))
+
+
+@asynccontextmanager
+async def platform_in(directory: Path, **settings: Any) -> AsyncIterator[Platform]:
+    """Run a platform whose state is in a directory; what it was left there it finds."""
+    database = await Database.open(f"sqlite:///{directory / 'monitor.sqlite'}")
+    try:
+        journal = Journal.open(directory / "journal", key=audit_key(MASTER))
+        try:
+            positions = Positions.open(directory / "journal")
+            try:
+                platform = Platform(
+                    database=database,
+                    journal=journal,
+                    positions=positions,
+                    sealer=Sealer(MASTER),
+                    monitor=settings.pop("monitor", None) or Monitor(),
+                    **settings,
+                )
+                await platform.start()
+                for id_, name in ((ORG, "one"), (OTHER, "other")):
+                    await platform.put_organization(
+                        Organization(id=id_, name=name), requester="configuration"
+                    )
+                try:
+                    yield platform
+                finally:
+                    await platform.stop()
+            finally:
+                positions.close()
+        finally:
+            journal.close()
+    finally:
+        await database.close()
+
+
+async def integrate(
+    platform: Platform, service: Service, *, name: str = "one", **settings: Any
+) -> Integration:
+    """Create an integration for a service, and have it active."""
+    import base64
+
+    credential = await platform.create_credential(
+        ORG,
+        name=name,
+        api_key=KEY,
+        client_secret=base64.b64encode(SECRET).decode(),
+        requester=ADMIN,
+    )
+    created = await platform.create_integration(ORG, name=name, requester=ADMIN)
+    wanted = Integration(
+        id=created.id,
+        organization_id=ORG,
+        name=name,
+        connection_uri=service.uri,
+        credential_id=credential.id,
+        **settings,
+    )
+    await platform.put_configuration(ORG, wanted, seen_version=1, requester=ADMIN)
+    await platform.set_intended_state(ORG, created.id, "ENABLED", requester=ADMIN)
+    return await settled(platform, created.id)
+
+
+async def settled(platform: Platform, integration_id: str) -> Integration:
+    """Wait for an integration's probe."""
+    directory = platform._directory
+    await until(lambda: directory.integration(ORG, integration_id).status != "PROBING")
+    return directory.integration(ORG, integration_id)
+
+
+async def queue_on(platform: Platform, **settings: Any) -> Queue:
+    """Create a queue that is switched on."""
+    queue = Queue(
+        id="", organization_id=ORG, name="support", enable_audio_monitoring=True, **settings
+    )
+    return await platform.create_queue(ORG, queue, requester=ADMIN)
+
+
+async def entries_of(platform: Platform, conversation_id: str) -> list[Entry]:
+    """Everything that the journal has about a conversation, by way of the database."""
+    await platform._projector.caught_up()
+    record = await platform._ledger.conversation(ORG, conversation_id)
+    return [entry for _, entry in record.entries]
