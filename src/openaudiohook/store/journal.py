@@ -13,6 +13,7 @@ import logging
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from io import BytesIO
 from pathlib import Path
 from typing import Final, NamedTuple, Self
 
@@ -243,7 +244,7 @@ class Journal:
         the next wait for the disk would succeed and mean nothing.
         """
         data = self._file.read(self._durable.size, until.size)
-        found = chain.verify(data.splitlines(True), key=self._key, after=self._durable.head)
+        found = chain.verify(BytesIO(data), key=self._key, after=self._durable.head)
         if found.head != until.head or not found.is_intact:
             raise JournalError(
                 f"the disk lost what was written after entry {self._durable.head.number}"
