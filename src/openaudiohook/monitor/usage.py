@@ -105,7 +105,7 @@ class _Phased(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def nobody_spoke_ns(self) -> int:
         """What is charged though nobody spoke: in the IVR, in the queue and on hold."""
-        return sum(usage.chargeable_ns for name, usage in self.phases.items() if _is_mute(name))
+        return sum(self.phases.get(name, Usage()).chargeable_ns for name in NOBODY_SPEAKS)
 
 
 class UsageRow(_Phased, frozen=True, kw_only=True):
@@ -228,7 +228,7 @@ def by_integration(rows: Iterable[UsageRow]) -> list[IntegrationUsage]:
 def usage_of_part(
     part: PartRecord, *, free_pauses: Collection[PauseCause] = FREE_PAUSES
 ) -> dict[str, dict[str, Usage]]:
-    """Return the usage of one timeline by integration and phase; phases without any are left out."""
+    """Return the usage of one timeline by integration and phase; phases without any are absent."""
     sessions: dict[str, list[SessionRecord]] = defaultdict(list)
     for session in part.sessions:
         sessions[session.integration_id].append(session)
@@ -303,7 +303,3 @@ def _lengths(spans: Mapping[str, list[Span]]) -> Usage:
 def _added(one: Mapping[str, Usage], other: Mapping[str, Usage]) -> dict[str, Usage]:
     names = dict.fromkeys([*one, *other])
     return {name: one.get(name, Usage()) + other.get(name, Usage()) for name in names}
-
-
-def _is_mute(phase: str) -> bool:
-    return phase in NOBODY_SPEAKS

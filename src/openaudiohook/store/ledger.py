@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Any, Final, Literal
 
 import msgspec
-from sqlalchemy import RowMapping, Table, select, tuple_
+from sqlalchemy import RowMapping, Table, func, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from openaudiohook.exceptions import ConfigurationError, NotFound
@@ -233,8 +233,17 @@ async def _parts(
 _PART_COLUMNS: Final = [name for name in PartRecord.__struct_fields__ if name in calls.c]
 _ORDER: Final = {
     phases: (phases.c.number,),
-    sessions: (sessions.c.opened_utc_ns, sessions.c.session_id),
-    pauses: (pauses.c.start_at, pauses.c.number),
+    sessions: (
+        func.coalesce(sessions.c.opened_utc_ns, sessions.c.ended_utc_ns),
+        sessions.c.session_id,
+    ),
+    pauses: (
+        pauses.c.start_at,
+        pauses.c.number,
+        pauses.c.cause,
+        pauses.c.reason,
+        pauses.c.requester,
+    ),
 }
 
 
