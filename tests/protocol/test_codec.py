@@ -26,6 +26,7 @@ from openaudiohook.protocol.codec import (
     decode_client_message,
     decode_server_message,
     encode_message,
+    encode_ping,
 )
 from openaudiohook.protocol.duration import Duration
 from openaudiohook.protocol.entities import Entity
@@ -496,3 +497,16 @@ def test_a_refusal_says_what_would_be_right_and_not_what_was_written(
     with pytest.raises(RemoteProtocolError) as caught:
         decode_client_message(json.dumps(message | {field: value}))
     assert str(caught.value) == said
+
+
+@pytest.mark.parametrize("rtt_ns", [None, 0, 1_234_567, 2_000_000_000])
+@pytest.mark.parametrize("session_id", ["7c1d3f7e-4f0b-4c55-9a38-000000000001", 'no "UUID" ü'])
+def test_the_short_way_to_a_ping_writes_the_same_bytes(session_id: str, rtt_ns: int | None) -> None:
+    parameters = PingParameters(rtt=None if rtt_ns is None else Duration(rtt_ns))
+    message = ClientMessage(
+        id=session_id, type="ping", seq=12, serverseq=7, position=Duration(1_250_000_000),
+        parameters=parameters,
+    )  # fmt: skip
+    assert encode_ping(
+        session_id, seq=12, serverseq=7, position_ns=1_250_000_000, rtt_ns=rtt_ns
+    ) == encode_message(message)

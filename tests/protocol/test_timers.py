@@ -127,6 +127,33 @@ def test_a_pong_just_in_time_keeps_the_session() -> None:
     assert kinds(server.wait(1)) == ["ping"]
 
 
+def test_a_ping_that_is_due_soon_may_go_early_and_the_schedule_stays() -> None:
+    server = client_in(ClientState.OPEN)
+    answer_pings(server, 3)
+    session, due_ns = server.session, server.session.next_deadline_ns()
+    assert due_ns is not None
+    server.wait(due_ns - 50 * MS - server.now_ns)
+    assert session.ping_early(server.now_ns, before_ns=due_ns) == due_ns
+    assert server.read() == []
+    assert session.ping_early(server.now_ns, before_ns=due_ns + 1) == due_ns + 5 * SECOND
+    assert kinds(server.read()) == ["ping"]
+    # It is on its way: another one is not sent early, and what is missed is told at its time.
+    later_ns = server.now_ns + 60 * SECOND
+    assert session.ping_early(server.now_ns, before_ns=later_ns) == due_ns + 5 * SECOND
+    assert server.wait(due_ns + 5 * SECOND - 1 - server.now_ns) == []
+    assert kinds(server.wait(1)) == ["error", "close"]
+
+
+def test_there_are_no_early_pings_before_opened_nor_after_the_end() -> None:
+    server = client_in(ClientState.OPENING)
+    assert server.session.ping_early(server.now_ns, before_ns=server.now_ns + SECOND) is None
+    server = client_in(ClientState.OPEN)
+    server.session.close(server.now_ns)
+    server.read()
+    assert server.session.ping_early(server.now_ns, before_ns=1 << 62) is None
+    assert server.read() == []
+
+
 def test_after_a_stall_of_our_own_a_ping_still_has_its_time_to_be_answered() -> None:
     server = client_in(ClientState.OPEN)
     answer_pings(server, 2)

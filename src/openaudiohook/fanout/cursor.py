@@ -332,6 +332,21 @@ class Cursor:
             self.fail(error, now_ns)
             return False
 
+    def ping_early(self, now_ns: int, *, before_ns: int) -> int | None:
+        """Send its session's ping now if it is due before then; return when the next one is."""
+        session, outlet = self._session, self._outlet
+        if session is None or outlet is None or self._end is not None:
+            return None
+        try:
+            pinged_at_ns = session.next_deadline_ns()
+            due_ns = session.ping_early(now_ns, before_ns=before_ns)
+            if due_ns != pinged_at_ns:
+                outlet.flush()
+            return due_ns
+        except Exception as error:
+            self.fail(error, now_ns)
+            return None
+
     def lane(self, at: int, now_ns: int) -> Lane | None:
         """Return what it takes to send the frame that begins at `at`, if that is all that is due.
 

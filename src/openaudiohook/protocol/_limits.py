@@ -34,13 +34,11 @@ class MessageLimits:
 
     def count(self, message_type: str, now_ns: int) -> int | None:
         """Count a message; tell the nanoseconds to wait where it is one too many."""
-        buckets = [self._text]
-        if message_type in self._kinds:
-            buckets.append(self._kinds[message_type])
-        over = [bucket for bucket in buckets if not bucket.take(now_ns)]
-        if not over:
-            return None
-        return max(bucket.ready_at_ns() for bucket in over) - now_ns
+        over = [] if self._text.take(now_ns) else [self._text]
+        kind = self._kinds.get(message_type)
+        if kind is not None and not kind.take(now_ns):
+            over.append(kind)
+        return max(bucket.ready_at_ns() for bucket in over) - now_ns if over else None
 
     def is_abuse(self, now_ns: int) -> bool:
         """Count a breach; tell whether there were too many of them."""

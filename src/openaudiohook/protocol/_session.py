@@ -143,6 +143,8 @@ class Session(abc.ABC):
 
     def events(self) -> list[SessionEvent]:
         """Take what happened since the last time, in order."""
+        if not self._events:
+            return []
         events, self._events = self._events, []
         return events
 
@@ -152,12 +154,14 @@ class Session(abc.ABC):
 
     def next_deadline_ns(self) -> int | None:
         """Tell when `handle_deadline` wants to be called, if ever."""
-        return min(self._deadlines.values(), default=None)
+        deadlines = self._deadlines
+        return min(deadlines.values()) if deadlines else None
 
     def handle_deadline(self, now_ns: int) -> None:
         """Act on every wait that has expired by now."""
-        for name, deadline_ns in sorted(self._deadlines.items(), key=lambda item: item[1]):
-            if deadline_ns <= now_ns and self._deadlines.get(name) == deadline_ns:
+        expired = [item for item in self._deadlines.items() if item[1] <= now_ns]
+        for name, deadline_ns in sorted(expired, key=lambda item: item[1]):
+            if self._deadlines.get(name) == deadline_ns:
                 del self._deadlines[name]
                 self._expired(name, now_ns)
 

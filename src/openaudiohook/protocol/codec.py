@@ -39,6 +39,7 @@ __all__ = [
     "decode_client_message",
     "decode_server_message",
     "encode_message",
+    "encode_ping",
     "require_short_custom_config",
 ]
 
@@ -186,6 +187,22 @@ def encode_message(message: ClientMessage | ServerMessage) -> bytes:
             f"{message.type} would be {len(data)} bytes; a message has at most {MAX_SENT_BYTES}"
         )
     return data
+
+
+def encode_ping(
+    session_id: str, *, seq: int, serverseq: int, position_ns: int, rtt_ns: int | None
+) -> bytes:
+    """Write a client's `ping`: the same bytes as `encode_message`, for a third of the time.
+
+    It is the one message that is sent all the time.
+    """
+    quoted_id = _ENCODER.encode(session_id).decode()
+    rtt = "" if rtt_ns is None else f'"rtt":"{format_duration(rtt_ns)}"'
+    return (
+        f'{{"version":"{VERSION}","id":{quoted_id},"type":"ping","seq":{seq},'
+        f'"serverseq":{serverseq},"position":"{format_duration(position_ns)}",'
+        f'"parameters":{{{rtt}}}}}'
+    ).encode()
 
 
 def _read(decoder: msgspec.json.Decoder[_Envelope], text: Text) -> _Envelope:

@@ -40,9 +40,12 @@ class TokenBucket:
 
     def take(self, now_ns: int, *, leaving: int = 0) -> bool:
         """Take one token if more than `leaving` are there; say whether it was taken."""
-        if self.ready_at_ns(leaving=leaving) > now_ns:
+        full_at_ns = self._full_at_ns
+        if full_at_ns <= now_ns:  # it is full
+            full_at_ns = now_ns
+        if full_at_ns + (leaving + 1) * self._cost_ns - self._burst_ns > now_ns:
             return False
-        self._full_at_ns = max(self._full_at_ns, now_ns) + self._cost_ns
+        self._full_at_ns = full_at_ns + self._cost_ns
         return True
 
     def ready_at_ns(self, *, leaving: int = 0) -> int:

@@ -244,6 +244,13 @@ class Driver(WSListener):
                     self.session.receive_binary(payload, now_ns)
                     self._pump(now_ns)
                 return
+        if kind is _TEXT_TYPE and frame.fin and not has_reserved and not self._assembler.is_inside:
+            payload = frame.get_payload_as_bytes()
+            if payload.isascii():  # the rule; else it has to be found out whether it is UTF-8
+                now_ns = time.monotonic_ns()
+                self.session.receive_text(payload, now_ns)
+                self._pump(now_ns)
+                return
         try:
             if (opcode := int(kind)) >= CLOSE:
                 self._on_control(opcode, frame.get_payload_as_bytes(), has_reserved)
@@ -384,7 +391,8 @@ class Driver(WSListener):
         if self._transport is None:
             return
         session = self.session
-        self._write(session.data_to_send(now_ns), now_ns)
+        if outgoing := session.data_to_send(now_ns):
+            self._write(outgoing, now_ns)
         if self._is_pumping:
             return  # called by a handler: the pump around it goes on with the rest
         self._is_pumping = True
@@ -393,7 +401,8 @@ class Driver(WSListener):
             while events:
                 for event in events:
                     self._deliver(event, now_ns)
-                self._write(session.data_to_send(now_ns), now_ns)
+                if outgoing := session.data_to_send(now_ns):
+                    self._write(outgoing, now_ns)
                 events = session.events()
         finally:
             self._is_pumping = False
