@@ -259,6 +259,11 @@ class Endpoint:
         return self._succession.session_id
 
     @property
+    def rtt_ns(self) -> int | None:
+        """The latest round trip of a ping; None before the first."""
+        return self._rtt_ns
+
+    @property
     def account(self) -> Account:
         """The account of all sessions so far."""
         return self._succession.account
