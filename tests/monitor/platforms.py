@@ -12,7 +12,6 @@ from tests.monitor.services import KEY, SECRET, Service, until
 
 from openaudiohook.monitor.media import SourceRequest
 from openaudiohook.monitor.monitor import Monitor
-from openaudiohook.monitor.orders import PlaceCall
 from openaudiohook.monitor.platform import Platform
 from openaudiohook.store.database import Database
 from openaudiohook.store.entries import Entry

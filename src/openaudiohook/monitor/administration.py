@@ -21,6 +21,7 @@ from openaudiohook.monitor.activation import EDITED, Activation, require_complet
 from openaudiohook.monitor.directory import Directory
 from openaudiohook.monitor.integrations import parse_custom_config, require_uri
 from openaudiohook.monitor.record import Record
+from openaudiohook.monitor.regions import Distance, RoundTrip, RoundTrips
 from openaudiohook.protocol.media import SAMPLE_RATE
 from openaudiohook.protocol.messages import LanguageCode
 from openaudiohook.store.credentials import Credentials
@@ -65,6 +66,7 @@ class Administration:
         new_id: Callable[[], str],
         utc_ns: Callable[[], int],
         allow_ws: bool,
+        round_trips: RoundTrips,
     ) -> None:
         self._directory = directory
         self._organizations = organizations
@@ -77,6 +79,7 @@ class Administration:
         self._new_id = new_id
         self._utc_ns = utc_ns
         self._allow_ws = allow_ws
+        self._round_trips = round_trips
 
     async def load(self) -> None:
         """Read everything, and see to it that what is to be active is.
@@ -120,12 +123,17 @@ class Administration:
     # Integrations -----------------------------------------------------------------------
 
     async def integrations(self, organization_id: str) -> list[Integration]:
-        """Return an organization's integrations."""
-        return self._directory.integrations(organization_id)
+        """Return an organization's integrations; a far or slow one says so in `status_text`."""
+        return [self._shown(one) for one in self._directory.integrations(organization_id)]
 
     async def integration(self, organization_id: str, integration_id: str) -> Integration:
-        """Return an integration."""
-        return self._directory.integration(organization_id, integration_id)
+        """Return an integration; a far or slow one says so in `status_text`."""
+        return self._shown(self._directory.integration(organization_id, integration_id))
+
+    def round_trip(self, organization_id: str, integration_id: str) -> RoundTrip | None:
+        """Return what is known of the round trips to an integration's service."""
+        self._directory.integration(organization_id, integration_id)
+        return self._round_trips.latest(integration_id)
 
     async def create_integration(
         self, organization_id: str, *, name: str, requester: str
@@ -217,6 +225,7 @@ class Administration:
             )
             self._directory.keep_integration(switched)
             if is_on:
+                self._round_trips.forget(integration_id)
                 self._activation.begin(switched)
             else:
                 self._directory.deactivate(organization_id, integration_id)
@@ -237,6 +246,7 @@ class Administration:
         async with self._directory.changing(organization_id):
             await self._integrations.delete(organization_id, integration_id)
             self._directory.drop_integration(organization_id, integration_id)
+        self._round_trips.forget(integration_id)
         await self._acted(organization_id, requester, "integration.deleted", integration_id)
 
     # Credentials ------------------------------------------------------------------------
@@ -353,6 +363,13 @@ class Administration:
         await self._acted(organization_id, requester, "queue.deleted", queue_id)
 
     # ------------------------------------------------------------------------------------
+
+    def _shown(self, integration: Integration) -> Integration:
+        trip = self._round_trips.latest(integration.id)
+        if integration.status != "ACTIVE" or trip is None or trip.distance is Distance.NEAR:
+            return integration
+        text = f"{integration.status_text}; {trip.text}".removeprefix("; ")
+        return replace(integration, status_text=text)
 
     def _require_usable(self, integration: Integration) -> None:
         _require_name(integration.name)

@@ -31,6 +31,7 @@ from openaudiohook.monitor.metering import FREE_PAUSES
 from openaudiohook.monitor.monitor import Monitor
 from openaudiohook.monitor.probe import probe
 from openaudiohook.monitor.record import Record
+from openaudiohook.monitor.regions import RoundTrips
 from openaudiohook.monitor.reports import Reports
 from openaudiohook.monitor.switchboard import Switchboard
 from openaudiohook.monitor.watch import REMIND_AFTER_S, Watch
@@ -72,6 +73,7 @@ class Platform(Administration, Switchboard, Reports):
         monitor: what runs calls.
         media_dir: where what calls play is; None for tones only.
         allow_ws: let `ws://` leave this machine.
+        region: where the Monitor runs; empty where nobody said.
         free_pauses: the causes whose time is not charged.
         remind_after_s: how long a secure pause lasts when an event reminds of it.
         probe_endpoint: asks a service whether it would do.
@@ -89,6 +91,7 @@ class Platform(Administration, Switchboard, Reports):
         monitor: Monitor,
         media_dir: Path | None = None,
         allow_ws: bool = False,
+        region: str = "",
         free_pauses: Collection[PauseCause] = FREE_PAUSES,
         remind_after_s: int = REMIND_AFTER_S,
         probe_endpoint: Probe | None = None,
@@ -103,6 +106,7 @@ class Platform(Administration, Switchboard, Reports):
         record = Record(journal, Conversations())
         bulletins = Bulletins(record, utc_ns=utc_ns)
         self._projector = projector = Projector(journal, database)
+        round_trips = RoundTrips(region=region)
         self._activation = Activation(
             directory,
             states=integrations,
@@ -134,6 +138,7 @@ class Platform(Administration, Switchboard, Reports):
             new_id=new_id,
             utc_ns=utc_ns,
             allow_ws=allow_ws,
+            round_trips=round_trips,
         )
         Reports.__init__(
             self,
@@ -156,6 +161,7 @@ class Platform(Administration, Switchboard, Reports):
             live_calls=self._live_calls,
             keep=self._keep,
             utc_ns=utc_ns,
+            round_trips=round_trips,
             remind_after_s=remind_after_s,
         )
         self._tasks: list[asyncio.Task[None]] = []

@@ -1,7 +1,7 @@
 """What has to be looked at now and then while a Monitor runs.
 
-Every second: how far each open session is, so that a crash loses no more of it; and whether the
-journal and the database can be written. Every minute: secure pauses that may have been forgotten,
+Every second: how far each open session is, so that a crash loses no more of it; how long answers of
+services take; and whether the journal and the database can be written. Every minute: secure pauses that may have been forgotten,
 and conversations that nobody came back to. Every hour: the audit's head goes out as an event, so
 that whoever keeps it finds a journal that was cut off.
 """
@@ -12,14 +12,17 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterator
 from typing import Final
+from weakref import WeakKeyDictionary
 
 from openaudiohook.exceptions import JournalError, StoreError
+from openaudiohook.fanout.endpoint import Endpoint
 from openaudiohook.monitor.bulletins import Bulletins
 from openaudiohook.monitor.conversations import Known
 from openaudiohook.monitor.custody import LiveCalls
 from openaudiohook.monitor.directory import Directory
 from openaudiohook.monitor.events import EventId
 from openaudiohook.monitor.record import Record
+from openaudiohook.monitor.regions import RoundTrips
 from openaudiohook.store.journal import Journal
 from openaudiohook.store.positions import Positions
 from openaudiohook.store.projector import Projector
@@ -43,9 +46,10 @@ class Watch:
     """Looks after a platform. Time is given to it: `tick` is called every second.
 
     Args:
-        remind_after_s: see `REMIND_AFTER_S`.
         keep: told hourly to keep what a restart needs to know.
         utc_ns: the wall clock.
+        round_trips: keeps how long services take to answer, and judges that.
+        remind_after_s: see `REMIND_AFTER_S`.
     """
 
     def __init__(
@@ -60,6 +64,7 @@ class Watch:
         live_calls: LiveCalls,
         keep: Callable[[], None],
         utc_ns: Callable[[], int],
+        round_trips: RoundTrips,
         remind_after_s: int = REMIND_AFTER_S,
     ) -> None:
         self._journal = journal
@@ -71,6 +76,8 @@ class Watch:
         self._live_calls = live_calls
         self._keep = keep
         self._utc_ns = utc_ns
+        self._round_trips = round_trips
+        self._measured: WeakKeyDictionary[Endpoint, int] = WeakKeyDictionary()
         self._remind_after_ns = remind_after_s * _SECOND_NS
         self._seconds = 0
         self._is_journal_away = False
@@ -90,6 +97,7 @@ class Watch:
         """Do what is due a second after the last time."""
         self._seconds += 1
         self._note_positions()
+        self._note_round_trips()
         await self._look_at_journal()
         self._look_at_database()
         if self._seconds % _MINUTE == 0:
@@ -148,6 +156,25 @@ class Watch:
                 )
         if positions:
             self._positions.note(positions)
+
+    def _note_round_trips(self) -> None:
+        for call in self._live_calls.values():
+            for endpoint in call.running.endpoints:
+                rtt_ns = endpoint.rtt_ns
+                if rtt_ns is None or self._measured.get(endpoint) == rtt_ns:
+                    continue
+                self._measured[endpoint] = rtt_ns
+                config = endpoint.config
+                news = self._round_trips.note(config.integration_id, rtt_ns, region=config.region)
+                if news is not None:
+                    self._bulletins.publish(
+                        call.organization_id,
+                        news.event_id,
+                        entity_type="integration",
+                        entity_id=config.integration_id,
+                        entity_name=config.name,
+                        text=news.text,
+                    )
 
     def _running(self) -> Iterator[tuple[Known, int]]:
         for key, call in self._live_calls.items():
