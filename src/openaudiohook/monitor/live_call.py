@@ -187,7 +187,7 @@ class LiveCall:
 
     def drop(self) -> None:
         """End the call at once and drop its connections; `finished` is cancelled."""
-        self.running.hang_up(reason="lost")
+        self.running.drop()
         self._ending.cancel()
 
     # Steering -------------------------------------------------------------------------

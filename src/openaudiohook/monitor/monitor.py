@@ -292,6 +292,14 @@ class RunningCall:
         for endpoint in self.endpoints:
             endpoint.stop()
 
+    def drop(self) -> None:
+        """End the call at once: nothing more is sent, and its connections are dropped."""
+        self._was_interrupted = self._was_interrupted or not self.call.is_over
+        self._monitor.clock.remove(self._tick)
+        self._end("lost")
+        for task in self._tasks:
+            task.cancel()
+
     @property
     def live_position(self) -> int:
         """The sample of call time that is live now; where the call is over, its end."""
