@@ -258,7 +258,7 @@ class Streaming:
         config = {"name": f"{len(self.endpoints)}", "uri": uri, "api_key": KEY}
         config |= {"client_secret": SECRET}
         settings = ("channel", "custom_config", "asks_languages", "api_key", "client_secret")
-        for name in (*settings, "reconnections"):
+        for name in (*settings, "reconnections", "retry_upgrade_5xx", "integration_id"):
             if name in options:
                 config[name] = options.pop(name)  # type: ignore[assignment]
         endpoint = Endpoint(

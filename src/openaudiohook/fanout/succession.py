@@ -382,7 +382,7 @@ class Succession:
         if ended.is_clean and ended.reason is not CloseReason.ERROR:
             return None
         if ended.reason is CloseReason.ERROR:
-            return replace(_INTERNAL, may_pass=leg.is_open)
+            return _INTERNAL
         if leg.is_open:
             return _LOST
         return _TOO_LATE if self._is_stopped else _UNOPENED

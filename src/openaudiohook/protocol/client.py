@@ -88,6 +88,7 @@ class ClientSession(Session):
         now_ns: the time.
         timers: how long to wait.
         trace: where to note the messages.
+        error_prefix: begins the text of every `error` that answers the server.
 
     Attributes:
         is_handing_over: another session is about to take the stream over: a `disconnect` is
@@ -95,6 +96,7 @@ class ClientSession(Session):
     """
 
     __slots__ = (
+        "_error_prefix",
         "_frame_bytes",
         "_has_begun",
         "_limits",
@@ -115,8 +117,10 @@ class ClientSession(Session):
         now_ns: int,
         timers: ClientTimers | None = None,
         trace: Trace | None = None,
+        error_prefix: str = "",
     ) -> None:
         super().__init__(session_id=session_id, trace=trace)
+        self._error_prefix = error_prefix
         self.state = ClientState.PREPARING
         self.is_handing_over = False
         self._timers = timers or ClientTimers()
@@ -544,12 +548,13 @@ class ClientSession(Session):
         subject: Literal["sequence", "media"] | None = None,
     ) -> None:
         """Answer a violation with `error`, and with `close` where it is fatal (section 4.4)."""
-        if self.state is ClientState.CLOSING_ERROR:
+        if self.state is ClientState.CLOSING_ERROR:  # it was told once: that is enough
+            self._events.append(PeerViolated(code, problem, message_type, seq, False, subject))
             return
         self._events.append(PeerViolated(code, problem, message_type, seq, is_fatal, subject))
         parameters = ErrorParameters(
             code=code,
-            message=problem,
+            message=self._error_prefix + problem,
             retry_after=None if retry_after_ns is None else Duration(retry_after_ns),
         )
         self._send("error", parameters, now_ns)
@@ -586,7 +591,9 @@ class ClientSession(Session):
                     ErrorCode.TIMEOUT, f"no {expected} in time", expected, None, is_fatal=True
                 )
             )
-            parameters = ErrorParameters(code=ErrorCode.TIMEOUT, message=f"no {expected} in time")
+            parameters = ErrorParameters(
+                code=ErrorCode.TIMEOUT, message=f"{self._error_prefix}no {expected} in time"
+            )
             self._send("error", parameters, now_ns)
             self.state = CLIENT_TIMEOUTS[name][self.state]
             self._close_connection(1000)
