@@ -77,7 +77,8 @@ class Journal:
     def open(cls, directory: Path, *, key: bytes, segment_bytes: int = _SEGMENT_BYTES) -> Self:
         """Open the journal of a directory to write it, or begin one there.
 
-        The last two segments are checked; `verify` checks the whole.
+        The last two segments are checked, each entry against the one before it; `verify` checks
+        the whole.
 
         Args:
             directory: made where it is not there, for its owner alone.

@@ -151,30 +151,33 @@ class Reader:
         Raises:
             JournalError: the journal cannot be read, or lacks an entry that should follow.
         """
-        last, found = after, list[tuple[int, Entry]]()
+        found: list[tuple[int, Entry]] = []
         # Listed before anything is read: the end of all but the last of these is final.
         files = segments(self._directory)
         begin = max((i for i, file in enumerate(files) if file.first <= after + 1), default=0)
-        number, first, offset = self._at
         for file in files[begin:]:
-            resumes = (number, first) == (after, file.first)
-            position = offset if resumes else 0
+            resumes = self._at[:2] == (after, file.first)
+            offset = self._at[2] if resumes else 0
             try:
-                for line in file.lines(position):
-                    if not line.endswith(b"\n") or len(found) == limit:
+                for line in file.lines(offset):
+                    if not line.endswith(b"\n"):  # it is still being written
                         break
-                    position += len(line)
+                    offset += len(line)
                     row = chain.parse_row(line)
                     if row is not None and row.number <= after and not found:
                         continue
-                    if row is None or row.number != last + 1:
+                    expected = after + len(found) + 1
+                    if row is None or row.number != expected:
+                        if found:  # those first; whoever goes on is told
+                            return found
                         raise JournalError(
-                            f"entry {last + 1} of the journal is not in its place: "
+                            f"entry {expected} of the journal is not in its place: "
                             "`openaudiohook audit verify` tells more"
                         )
                     found.append((row.number, chain.decode(row)))
-                    last = row.number
-                    self._at = (last, file.first, position)
+                    self._at = (row.number, file.first, offset)
+                    if len(found) == limit:
+                        return found
             except OSError as error:
                 raise JournalError(f"the journal cannot be read: {error.strerror}") from None
         return found
