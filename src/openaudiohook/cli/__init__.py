@@ -42,6 +42,34 @@ COMMANDS: Final[dict[str, _Command]] = {
         "openaudiohook.cli.call:call",
         "Be the platform for one call and stream it to up to five services at once.",
     ),
+    "monitor": _Command(
+        "openaudiohook.cli.monitor:monitor",
+        "Run a Monitor: integrations, queues and calls, under a control interface.",
+    ),
+    "init": _Command(
+        "openaudiohook.cli.init:init",
+        "Make a new integration: both sides' configuration, what to type, and a first trial.",
+    ),
+    "integrations": _Command(
+        "openaudiohook.cli.integrations:integrations",
+        "List a running Monitor's integrations, or switch one.",
+    ),
+    "events": _Command(
+        "openaudiohook.cli.events:events",
+        "Print a running Monitor's operational events.",
+    ),
+    "explain": _Command(
+        "openaudiohook.cli.explain:explain",
+        "Say why a call was not, late or partly streamed, and what it cost.",
+    ),
+    "usage": _Command(
+        "openaudiohook.cli.usage:usage",
+        "Show minutes per integration and phase of the call, and what of them is charged.",
+    ),
+    "audit": _Command(
+        "openaudiohook.cli.audit:audit",
+        "List who did what, or verify that the journal was not tampered with.",
+    ),
     "sign": _Command(
         "openaudiohook.cli.sign:sign",
         "Sign an upgrade request, or explain why a signature does not verify.",

@@ -9,7 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from openaudiohook.fanout.pauses import PauseInterval, Span
+import msgspec
+
+from openaudiohook.exceptions import ConfigurationError
+from openaudiohook.fanout.pauses import PauseInterval, Span, union
+from openaudiohook.protocol.duration import parse_duration
+from openaudiohook.protocol.media import NS_PER_SAMPLE
 from openaudiohook.protocol.types import PauseCause
 from openaudiohook.store.entries import (
     CallBegan,
@@ -27,7 +32,7 @@ from openaudiohook.store.entries import (
     SessionOpened,
 )
 
-__all__ = ["Chronicle", "Part", "Session", "chronicle_of"]
+__all__ = ["Chronicle", "Part", "Session", "chronicle_of", "sent_in_trace"]
 
 
 @dataclass(slots=True)
@@ -196,3 +201,30 @@ def _take(part: Part, entry: Entry) -> None:
             session.server_paused.append((entry.at, entry.end))
         case _:  # what else there is says nothing about a call's samples
             pass
+
+
+def sent_in_trace(lines: Iterable[bytes], chronicle: Chronicle) -> dict[str, list[Span]]:
+    """Read from a trace which samples of call time each session sent.
+
+    Args:
+        lines: of a trace file; those of other conversations' sessions are passed over.
+        chronicle: of the conversation.
+
+    Raises:
+        ConfigurationError: it is no trace.
+    """
+    starts = {one.session_id: one.start for part in chronicle.parts for one in part.sessions}
+    spans: dict[str, list[Span]] = {}
+    for number, line in enumerate(lines, 1):
+        try:
+            record = msgspec.json.decode(line)
+            start = starts.get(record.get("session", ""))
+            if start is None:
+                continue
+            spans.setdefault(record["session"], [])
+            if record["type"] == "audio":
+                at = start + parse_duration(record["position"]) // NS_PER_SAMPLE
+                spans[record["session"]].append((at, at + record["samples"]))
+        except (msgspec.DecodeError, AttributeError, KeyError, TypeError, ValueError):
+            raise ConfigurationError(f"line {number} is no line of a trace") from None
+    return {session: union(found) for session, found in spans.items()}

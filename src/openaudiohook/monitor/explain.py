@@ -7,16 +7,16 @@ endpoint. Every finding names a cause, and where there is something to be done, 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
 
 from openaudiohook.audio import RATE
-from openaudiohook.exceptions import NotFound
+from openaudiohook.exceptions import ControlError, NotFound
 from openaudiohook.fanout.pauses import Span
-from openaudiohook.monitor.chronicle import Chronicle, Part, chronicle_of
-from openaudiohook.monitor.events import CATALOGUE
+from openaudiohook.monitor.chronicle import Chronicle, Part, chronicle_of, sent_in_trace
+from openaudiohook.monitor.events import CATALOGUE, EventId
 from openaudiohook.monitor.lanes import Lane, end_of, lane_of, spans_of
 from openaudiohook.monitor.metering import FREE_PAUSES
 from openaudiohook.protocol.types import PauseCause
@@ -26,6 +26,17 @@ __all__ = ["Explanation", "Finding", "PartExplained", "explain"]
 
 _PROMPT: Final = RATE // 2
 """Who opens within half a second is not late."""
+
+_SLOW: Final = frozenset(
+    {
+        EventId.THROTTLING_BEGAN,
+        EventId.CONGESTED,
+        EventId.SAMPLES_LOST,
+        EventId.ENDPOINT_FAR,
+        EventId.ENDPOINT_SLOW,
+    }
+)
+"""The events of an endpoint that takes what it is sent too slowly."""
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,6 +56,11 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     remedy: str | None = None
     integration_id: str | None = None
     part: int = 0
+
+    @property
+    def is_trouble(self) -> bool:
+        """Whether something was not as it should be."""
+        return self.kind not in ("good", "moved", "paused", "event")
 
 
 class PartExplained(msgspec.Struct, frozen=True, kw_only=True):
@@ -80,6 +96,18 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
             "events": [msgspec.to_builtins(event) for event in self.events],
         }
 
+    @classmethod
+    def from_json(cls, told: Any) -> Explanation:
+        """Read what `as_json` made.
+
+        Raises:
+            ControlError: it is something else.
+        """
+        try:
+            return msgspec.convert(told, cls)
+        except msgspec.ValidationError:
+            raise ControlError("what came is no explanation of a conversation") from None
+
 
 def explain(
     entries: Iterable[Entry],
@@ -89,6 +117,7 @@ def explain(
     names: Mapping[str, str] | None = None,
     active: Collection[str] | None = None,
     free_pauses: Collection[PauseCause] = FREE_PAUSES,
+    trace: Iterable[bytes] = (),
 ) -> Explanation:
     """Explain one conversation.
 
@@ -99,9 +128,11 @@ def explain(
         names: of integrations by id; those that events name need none.
         active: ids of the integrations that are active now, where that is known.
         free_pauses: the causes whose time is not charged.
+        trace: lines of a trace file, to place what was left out to the sample.
 
     Raises:
         NotFound: the journal says nothing of that conversation.
+        ConfigurationError: the trace is none.
     """
     chronicle = chronicle_of(
         entries, organization_id=organization_id, conversation_id=conversation_id
@@ -116,7 +147,8 @@ def explain(
         for event in chronicle.events
         if event.entity_type == "integration"
     } | dict(names or {})
-    parts = tuple(_part(chronicle, part, called, free_pauses) for part in chronicle.parts)
+    sent = sent_in_trace(trace, chronicle)
+    parts = tuple(_part(chronicle, part, called, free_pauses, sent) for part in chronicle.parts)
     findings: list[Finding] = []
     for part, told in zip(chronicle.parts, parts, strict=True):
         findings += _about_call(chronicle, part, active)
@@ -136,7 +168,11 @@ def explain(
 
 
 def _part(
-    chronicle: Chronicle, part: Part, names: Mapping[str, str], free: Collection[PauseCause]
+    chronicle: Chronicle,
+    part: Part,
+    names: Mapping[str, str],
+    free: Collection[PauseCause],
+    sent: Mapping[str, Sequence[Span]],
 ) -> PartExplained:
     pauses = part.pauses
     ids = dict.fromkeys(session.integration_id for session in part.sessions)
@@ -151,7 +187,7 @@ def _part(
         monitored_from=part.monitored_from,
         phases=tuple((one.at, one.phase) for one in part.phases),
         secure=tuple(spans_of(pauses, PauseCause.SECURE)),
-        lanes=tuple(lane_of(part, id_, names.get(id_, id_), pauses, free) for id_ in ids),
+        lanes=tuple(lane_of(part, id_, names.get(id_, id_), pauses, free, sent) for id_ in ids),
     )
 
 
@@ -227,8 +263,9 @@ def _never_switched_on(part: Part) -> str:
 
 def _about_lane(chronicle: Chronicle, part: Part, lane: Lane) -> Iterable[Finding]:
     events = _events_of(chronicle, lane.integration_id)
-    causes = _aggregated(events)
-    remedy = _remedy(events)
+    slow = [event for event in events if event.event_id in _SLOW]
+    failures = [event for event in events if event.event_id not in _SLOW]
+    causes, remedy = _aggregated(failures), _remedy(failures)
     sessions = [one for one in part.sessions if one.integration_id == lane.integration_id]
     name = lane.name
 
@@ -268,12 +305,12 @@ def _about_lane(chronicle: Chronicle, part: Part, lane: Lane) -> Iterable[Findin
         yield found("moved", f"streamed in {lane.sessions} sessions, one after the other")
     if lane.discarded:
         is_whole = False
-        why = causes or "the endpoint took audio more slowly than it was spoken, or opened too late"
+        why = _aggregated(slow or failures) or "it opened too late, or asked to skip ahead"
         yield found(
             "discarded",
             f"in part: {_s(lane.discarded)} s were left out, and the endpoint was told where "
             f"(`discarded`): {why}",
-            remedy or "see whether the endpoint, or the line to it, is too slow",
+            _remedy(slow or failures),
         )
     if lane.lost:
         is_whole = False
@@ -311,10 +348,13 @@ def _other_events(chronicle: Chronicle) -> Iterable[Finding]:
 
 
 def _events_of(chronicle: Chronicle, integration_id: str) -> list[EventRaised]:
+    """The events about one integration that tell of something wrong."""
     return [
         event
         for event in chronicle.events
-        if event.entity_type == "integration" and event.entity_id == integration_id
+        if event.entity_type == "integration"
+        and event.entity_id == integration_id
+        and not ((kind := CATALOGUE.get(event.event_id)) and kind.level == "info")
     ]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Literal
 
 import msgspec
@@ -15,7 +15,14 @@ from openaudiohook.protocol.types import PauseCause
 __all__ = ["Fate", "Lane", "Stretch", "end_of", "lane_of", "spans_of"]
 
 Fate = Literal[
-    "streamed", "before opened", "secure", "client", "server", "not connected", "not monitored"
+    "streamed",
+    "before opened",
+    "discarded",
+    "secure",
+    "client",
+    "server",
+    "not connected",
+    "not monitored",
 ]
 """What became of a stretch of a call for one integration."""
 
@@ -56,6 +63,7 @@ def lane_of(
     name: str,
     pauses: list[PauseInterval],
     free: Collection[PauseCause],
+    sent: Mapping[str, Sequence[Span]],
 ) -> Lane:
     """Say what became of one part of a conversation for one integration.
 
@@ -65,6 +73,7 @@ def lane_of(
         name: what it is called.
         pauses: the part's secure and client pauses.
         free: the causes whose time is not charged.
+        sent: by session id what went out, where a trace tells.
     """
     sessions = [one for one in part.sessions if one.integration_id == integration_id]
     ended = [one.ended for one in sessions if one.ended is not None]
@@ -99,7 +108,7 @@ def lane_of(
         client=_within(connected, spans_of(pauses, PauseCause.CLIENT)),
         server=_within(connected, server),
         chargeable=length(charged),
-        stretches=tuple(_stretches(part, sessions, connected, pauses, server)),
+        stretches=tuple(_stretches(part, sessions, connected, pauses, server, sent)),
     )
 
 
@@ -109,6 +118,7 @@ def _stretches(
     connected: list[Span],
     pauses: list[PauseInterval],
     server: list[Span],
+    sent: Mapping[str, Sequence[Span]],
 ) -> list[Stretch]:
     """Divide a part among the fates: each takes what the ones before it have left."""
     start = part.last if part.monitored_from is None else part.monitored_from
@@ -120,6 +130,7 @@ def _stretches(
         ("secure", secure),
         ("client", client),
         ("server", server),
+        ("discarded", _left_out(part, sessions, sent)),
         ("before opened", [(first, opened)]),
         ("streamed", connected),
         ("not connected", [(start, part.last)]),
@@ -131,6 +142,15 @@ def _stretches(
         found += [Stretch(*span, fate) for span in subtract(left, rest)]
         left = rest
     return sorted(found, key=lambda stretch: stretch.start)
+
+
+def _left_out(
+    part: Part, sessions: list[Session], sent: Mapping[str, Sequence[Span]]
+) -> list[Span]:
+    """What the sessions that were traced did not send; of the others nobody knows."""
+    traced = [one for one in sessions if one.session_id in sent]
+    went = [span for one in traced for span in sent[one.session_id]]
+    return subtract(((one.start, end_of(one, part)) for one in traced), went)
 
 
 def end_of(session: Session, part: Part) -> int:
