@@ -87,12 +87,11 @@ class ControlClient:
 
     def all(self, path: str, **query: str | int | None) -> Iterator[dict[str, Any]]:
         """Ask for every page of a list, and go through its entities."""
-        number, pages = 1, 1
-        while number <= pages:
-            page = self.get(path, pageSize=_PAGE, pageNumber=number, **query)
+        page = self.get(path, pageSize=_PAGE, **query)
+        yield from page.get("entities", ())
+        while page.get("nextUri"):
+            page = self.get(page["nextUri"])
             yield from page.get("entities", ())
-            pages = int(page.get("pageCount") or 1)
-            number += 1
 
     def stream(self, path: str, **query: str | int | None) -> Iterator[dict[str, Any]]:
         """Listen to server-sent events, until the other side ends them; each one's data is JSON."""
