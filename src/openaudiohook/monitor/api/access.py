@@ -26,6 +26,9 @@ Id: TypeAlias = Annotated[str, PathParameter(max_length=128)]
 """An id in a path."""
 
 SECURITY_SCHEME: Final = "oauth"
+"""What the document calls the way to log in."""
+
+_READING: Final = ("GET", "HEAD", "OPTIONS")
 
 
 def scoped(scope: str) -> dict[str, Any]:
@@ -41,7 +44,7 @@ def allow(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHand
     """
     caller: Caller = connection.app.state.tokens.caller(connection.headers.get("Authorization"))
     scope: str = handler.opt["scope"]
-    if not caller.may(scope, only_read=connection.scope["method"] in ("GET", "HEAD", "OPTIONS")):
+    if not caller.may(scope, only_read=connection.scope.get("method") in _READING):
         raise ApiError(
             403, "missing.permissions", f"The token lacks the scope '{scope}' that this needs."
         )

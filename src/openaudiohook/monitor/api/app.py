@@ -98,7 +98,7 @@ def _litestar(*, state: State, openapi_config: OpenAPIConfig | None) -> Litestar
             "platform": Provide(_platform_of, sync_to_thread=False),
             "caller": Provide(caller_of, sync_to_thread=False),
         },
-        exception_handlers=dict(HANDLERS),
+        exception_handlers=HANDLERS,
         state=state,
         openapi_config=openapi_config,
         plugins=[PlainTypes()],

@@ -226,7 +226,9 @@ def _unexpected(request: Request[Any, Any, Any], error: Exception) -> Response[E
     return _answer(request, answer)
 
 
-HANDLERS: Final[dict[type[Exception], Callable[..., Response[ErrorBody]]]] = {
+HANDLERS: Final[
+    dict[int | type[Exception], Callable[[Request[Any, Any, Any], Any], Response[Any]]]
+] = {
     ApiError: _answer,
     AudioHookError: _ours,
     HTTPException: _of_the_framework,

@@ -46,7 +46,7 @@ Kept = TypeVar("Kept")
 
 
 def page_of(
-    listing: type[Page],
+    listing: Callable[..., Page],
     kept: Sequence[Kept],
     shape: Callable[[Kept], Any],
     *,

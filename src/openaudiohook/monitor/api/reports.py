@@ -174,7 +174,7 @@ def _event(event: EventRaised, number: int | None = None) -> OperationalEvent:
         entity_name=event.entity_name,
         conversation_id=event.conversation_id,
         timestamp=utc(event.utc_ns),
-        text=event.text,
+        text=event.text or ("" if kind is None else kind.description),
     )
 
 
@@ -222,7 +222,7 @@ def _audit(number: int, entry: Entry) -> AuditEntry:
         entity_type, entity_id = entry.entity_type, entry.entity_id
     else:
         action, entity_type, entity_id = kind, "call", str(conversation_id)
-        detail = {name: each for name, each in said.items() if name not in _AUDIT_ENVELOPE}
+        detail = {_camel(name): each for name, each in said.items() if name not in _AUDIT_ENVELOPE}
     return AuditEntry(
         number=number,
         timestamp=utc(entry.utc_ns),
@@ -233,6 +233,11 @@ def _audit(number: int, entry: Entry) -> AuditEntry:
         conversation_id=conversation_id,
         detail=detail,
     )
+
+
+def _camel(name: str) -> str:
+    first, *rest = name.split("_")
+    return first + "".join(map(str.title, rest))
 
 
 def _next(what: str, page: list[tuple[int, Any]], size: int, **query: str | None) -> str | None:
