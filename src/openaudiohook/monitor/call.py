@@ -25,28 +25,15 @@ from openaudiohook.monitor.policy import (
     require_eligible,
 )
 from openaudiohook.monitor.scenario import Scenario
+from openaudiohook.monitor.script import perform
 from openaudiohook.monitor.secure_pause import SecureKind, SecurePause, SecureReason, SecureSpan
-from openaudiohook.monitor.steps import (
-    ClientPause,
-    Conference,
-    Consult,
-    EnterQueue,
-    FlowAction,
-    Hangup,
-    Hold,
-    LanguageChange,
-    Monitoring,
-    Play,
-    SecureFlow,
-    Step,
-    Transfer,
-)
+from openaudiohook.monitor.sources import SourceSpec
+from openaudiohook.monitor.steps import Played
 from openaudiohook.protocol.types import PauseCause
 from openaudiohook.store.records import Queue
 
 __all__ = ["SWITCHED_OFF", "Call"]
 
-_SCENARIO: Final = "scenario"
 SWITCHED_OFF: Final = "monitoring"
 """Why a call is in client pause that is monitored and switched off."""
 
@@ -101,7 +88,7 @@ class Call:
         self.fanout: Fanout | None = None
         self.refused = refusal(scenario.edge)
         self.phase = placement.phase
-        self.queue_id: str | None = None
+        self.queue_id = placement.queue_id
         self.hold_back_samples = scenario.hold_back_samples
         self.integration_ids: Sequence[str] = ()
         self.is_over = False
@@ -249,6 +236,27 @@ class Call:
         self._language.answer()
         self._enter_phase("agent")
 
+    def play(self, source: SourceSpec, channel: Played) -> None:
+        """Start a source on a channel, in place of what played there."""
+        self._playing.start(source, channel)
+
+    def hold(self, music: SourceSpec | None, *, is_consult: bool = False) -> None:
+        """Put the customer on hold; the agent may consult somebody in private meanwhile."""
+        self._playing.hold(music)
+        self._show("consult" if is_consult else "hold")
+
+    def take_back(self) -> None:
+        """End a hold or a consultation, unless a transfer has ended it."""
+        if self.phase in _OVERLAID:
+            self._enter_phase(self._talk)
+
+    def confer(self, *, is_start: bool) -> None:
+        """Let the consulted agent join, or leave again."""
+        if is_start:
+            self._enter_phase("conference")
+        elif self._talk == "conference":
+            self._enter_phase("agent")
+
     def set_language(self, language: str, stage: LanguageStage = LanguageStage.CALL) -> bool:
         """Take a media language from the next sample on; say whether it is another one."""
         is_other = self._language.set(language, stage)
@@ -340,7 +348,7 @@ class Call:
         if placement.queue is not None:
             self.enter_queue(placement.queue)
         else:
-            self._tell.phase(self.phase, 0, None)
+            self._show(self.phase, is_new=True)
 
     def _take_steps(self, now_ns: int) -> None:
         if self._placement is not None:
@@ -352,51 +360,8 @@ class Call:
             if step.at > self.position:
                 return
             self._next_step += 1
-            self._take(step, now_ns)
+            perform(self, step, now_ns)
         self._step_at = _NEVER
-
-    def _take(self, step: Step, now_ns: int) -> None:
-        match step:
-            case Play(source=source, channel=channel):
-                self._playing.start(source, channel)
-            case Monitoring(on=on, by=by):
-                self.switch_monitoring(on, by=by)
-            case FlowAction(action=action, enable=enable):
-                self.act(action, enable)
-            case EnterQueue(queue=queue):
-                self.enter_queue(queue)
-            case SecureFlow(is_start=True, effective_at=effective_at):
-                self.begin_secure_pause(SecureKind.FLOW, _SCENARIO, effective_at=effective_at)
-            case SecureFlow():
-                self.end_secure_pause(SecureKind.FLOW, _SCENARIO)
-            case ClientPause(is_start=True):
-                self.begin_client_pause(_SCENARIO, reason="flow")
-            case ClientPause():
-                self.end_client_pause(_SCENARIO, reason="flow")
-            case LanguageChange(language=language, stage=stage):
-                self.set_language(language, stage)
-            case Hold(is_start=True, music=music):
-                self._playing.hold(music)
-                self._show("hold")
-            case Consult(is_start=True, music=music):
-                self._playing.hold(music)
-                self._show("consult")
-            case Hold() | Consult():
-                if self.phase in _OVERLAID:  # else a transfer has ended it
-                    self._enter_phase(self._talk)
-            case Conference(is_start=True):
-                self._enter_phase("conference")
-            case Conference():
-                if self._talk == "conference":
-                    self._enter_phase("agent")
-            case Transfer(to="queue"):
-                self.return_to_queue()
-            case Transfer(to="agent"):
-                self.answer()
-            case Transfer(languages=languages):
-                self.enter_flow(languages)
-            case Hangup():
-                self.hang_up(now_ns)
 
     def _enter_phase(self, phase: Phase) -> None:
         """The customer hears who is there now, and neither music nor a consultation."""
@@ -404,8 +369,8 @@ class Call:
         self._playing.talk(is_conference=phase == "conference")
         self._show(phase)
 
-    def _show(self, phase: Phase) -> None:
-        if phase == "queue" or phase != self.phase:
+    def _show(self, phase: Phase, *, is_new: bool = False) -> None:
+        if is_new or phase == "queue" or phase != self.phase:
             self.phase = phase
             self._tell.phase(phase, self.position, self.queue_id if phase == "queue" else None)
 

@@ -16,11 +16,12 @@ from openaudiohook.audio import RATE
 from openaudiohook.fanout.engine import Cut
 from openaudiohook.monitor.call import SWITCHED_OFF
 from openaudiohook.monitor.language import LanguageStage
-from openaudiohook.monitor.monitor import Lineup, Monitor, TraceListener
+from openaudiohook.monitor.monitor import Monitor
 from openaudiohook.monitor.observer import CallObserver, Phase, SessionOutcome
 from openaudiohook.monitor.placement import ClientReason, Placement
 from openaudiohook.monitor.policy import Action
 from openaudiohook.monitor.report import CallReport
+from openaudiohook.monitor.running import Lineup, TraceListener
 from openaudiohook.monitor.scenario import Scenario
 from openaudiohook.monitor.secure_pause import SecureKind, SecureReason
 from openaudiohook.monitor.session_watch import SessionWatch
@@ -51,6 +52,7 @@ class LiveCall:
         observer: CallObserver,
         part: int = 0,
         queue: Queue | None = None,
+        queue_id: str | None = None,
         phase: Phase = "ivr",
         is_on: bool = False,
         held_reasons: Sequence[SecureReason] = (),
@@ -73,6 +75,7 @@ class LiveCall:
             observer: told of everything, from now on.
             part: which of the conversation's timelines it is.
             queue: the queue it is placed in: its switches are applied at entry.
+            queue_id: the queue that it entered last, in a part before this one.
             phase: what the customer goes through at entry, where it is no queue.
             is_on: monitoring is on at entry, as it was when the part before this one ended.
             held_reasons: the reasons for a secure pause under which it begins: it streams nothing
@@ -113,6 +116,7 @@ class LiveCall:
                 participant_id=self.participant_id,
                 observer=observer,
                 queue=queue,
+                queue_id=queue_id,
                 phase=phase,
                 is_on=is_on,
                 held_reasons=tuple(held_reasons),
@@ -289,6 +293,7 @@ class LiveCall:
             integrations=self._integrations,
             observer=observer,
             part=self.part + 1,
+            queue_id=call.queue_id,
             phase=call.phase,
             is_on=call.is_monitored,
             held_reasons=tuple(call.held_since),

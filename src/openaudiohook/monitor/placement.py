@@ -24,6 +24,7 @@ class Placement:
         participant_id: the followed customer; a fresh UUID where it is None.
         observer: told of everything.
         queue: the queue it is in from its entry on.
+        queue_id: the queue that it entered last, in a part before this one.
         phase: what the customer goes through at entry; in a queue it is that.
         is_on: monitoring is on at entry, because it was when the part before this one ended.
         held_reasons: the reasons for a secure pause under which it begins.
@@ -34,6 +35,7 @@ class Placement:
     participant_id: str | None = None
     observer: CallObserver = field(default_factory=Unobserved)
     queue: Queue | None = None
+    queue_id: str | None = None
     phase: Phase = "ivr"
     is_on: bool = False
     held_reasons: Sequence[SecureReason] = ()
