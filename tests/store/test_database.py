@@ -181,6 +181,7 @@ async def test_a_server_that_refuses_or_is_away_is_named_without_the_password(
         (postgresql.url().replace(password, "wr0ng"), "refuses the user or the password"),
         (postgresql.url().replace("tester", "nobody"), "refuses the user or the password"),
         (postgresql.url().replace(str(port), "1"), "does not answer"),
+        (f"{postgresql.url()}?sslmode=require", "it takes no TLS connections"),
     ]:
         with pytest.raises(StoreUnavailable, match=reason) as refused:
             await Database.open(url)
@@ -201,6 +202,7 @@ async def test_a_server_that_refuses_or_is_away_is_named_without_the_password(
         ("sqlite:///file?cache=shared", "no options"),
         ("postgresql://me:hunter2@h", "names no database"),
         ("postgresql://me:hunter2@h/d?colour=red", "the option 'colour'; known are host"),
+        ("postgresql://me:hunter2@h/d?sslmode=on", "unknown sslmode; known are disable, allow"),
         ("postgresql://me:hunter2@h:port/d", "no URL"),
     ],
 )

@@ -18,6 +18,7 @@ _SQLITE: Final = frozenset({"sqlite", "sqlite+aiosqlite"})
 _POSTGRESQL: Final = frozenset({"postgresql", "postgres", "postgresql+asyncpg"})
 _POSTGRESQL_OPTIONS: Final = {"host": "host", "port": "port", "sslmode": "ssl"}
 """What may follow the question mark, as libpq spells it and as the driver does."""
+_SSL_MODES: Final = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 
 
 class Address(NamedTuple):
@@ -74,6 +75,10 @@ def _postgresql(url: URL) -> Address:
         raise ConfigurationError(
             f"the store's URL has the option {unknown[0]!r}; known are "
             f"{', '.join(_POSTGRESQL_OPTIONS)}"
+        )
+    if url.query.get("sslmode", "prefer") not in _SSL_MODES:
+        raise ConfigurationError(
+            f"the store's URL has an unknown sslmode; known are {', '.join(_SSL_MODES)}"
         )
     if not url.database:
         raise ConfigurationError("the store's URL names no database: postgresql://HOST/DATABASE")

@@ -6,6 +6,7 @@ SQLite in WAL mode or PostgreSQL, by URL; everything above speaks to both throug
 from __future__ import annotations
 
 import sqlite3
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -174,6 +175,10 @@ class Database:
             for name in (type(cause).__name__ for cause in causes):
                 if name in _POSTGRESQL_REASONS:
                     return _POSTGRESQL_REASONS[name]
+            if any(isinstance(cause, ssl.SSLError) for cause in causes):
+                return "TLS failed: check its certificate, the authority and sslmode"
+            if "rejected SSL" in str(original):
+                return "it takes no TLS connections: switch ssl on there, or correct sslmode"
             if getattr(error, "connection_invalidated", False) or any(
                 isinstance(cause, OSError) for cause in causes
             ):
