@@ -88,10 +88,12 @@ class ControlClient:
     def all(self, path: str, **query: str | int | None) -> Iterator[dict[str, Any]]:
         """Ask for every page of a list, and go through its entities."""
         page = self.get(path, pageSize=_PAGE, **query)
-        yield from page.get("entities", ())
-        while page.get("nextUri"):
-            page = self.get(page["nextUri"])
+        while True:
             yield from page.get("entities", ())
+            if not (following := page.get("nextUri")):
+                return
+            parts = urllib.parse.urlsplit(following)  # a link, but never to elsewhere
+            page = self.get(f"{parts.path}?{parts.query}" if parts.query else parts.path)
 
     def stream(self, path: str, **query: str | int | None) -> Iterator[dict[str, Any]]:
         """Listen to server-sent events, until the other side ends them; each one's data is JSON."""

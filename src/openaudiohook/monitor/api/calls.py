@@ -56,6 +56,13 @@ async def get_state(conversation_id: Id, platform: Desk, caller: Asker) -> dict[
     return platform.call_state(caller.organization_id, conversation_id)
 
 
+@get("/{conversation_id:str}/explanation", responses=problems(404))
+async def get_explanation(conversation_id: Id, platform: Desk, caller: Asker) -> dict[str, Any]:
+    """Return why a call was not, late or partly streamed, what it cost, and where it all is."""
+    explanation = await platform.explain(caller.organization_id, conversation_id)
+    return explanation.as_json()
+
+
 @post(
     "/{conversation_id:str}/flowactions",
     status_code=200,
@@ -114,7 +121,15 @@ async def attach_source(
 
 ROUTER: Final = Router(
     PATH,
-    route_handlers=[place_call, list_states, get_state, act, hang_up, attach_source],
+    route_handlers=[
+        place_call,
+        list_states,
+        get_state,
+        get_explanation,
+        act,
+        hang_up,
+        attach_source,
+    ],
     tags=["Calls"],
     **scoped("conversations"),
 )
