@@ -6,7 +6,7 @@ import functools
 import json
 import os
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
@@ -90,7 +90,7 @@ def audit(
         return
     place = _place(state, config_file)
     wanted = None if organization is None else place.organization_id(organization)
-    rows: Any = (
+    rows: Iterable[AuditRow] = (
         row
         for row in _rows(place.journal)
         if wanted in (None, row.organization_id)
@@ -167,7 +167,7 @@ def _place(state: Path | None, config_file: Path | None) -> _Place:
     if (state is None) is (config_file is None):
         raise click.UsageError("give one of --state and --config: which Monitor's journal is it?")
     if state is not None:
-        place = _Place(state / "journal", state.with_name(f"{state.name}.key"), str)
+        place = _Place(state / "journal", Path(f"{state.resolve()}.key"), str)
     else:
         from openaudiohook.monitor.config import load_monitor_config
 
@@ -193,25 +193,17 @@ def _rows(journal: Path) -> Iterator[AuditRow]:
                 yield row
 
 
-def _print_table(rows: Iterator[AuditRow]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=None, pad_edge=False)
-    for column in ("NUMBER", "TIME", "REQUESTER", "ACTION", "ENTITY", "DETAIL"):
-        table.add_column(column, no_wrap=True)
+def _print_table(rows: Iterable[AuditRow]) -> None:
+    table = [["NUMBER", "TIME", "REQUESTER", "ACTION", "ENTITY", "DETAIL"]]
     for row in rows:
-        cells = (
-            str(row.number),
-            row.timestamp,
-            row.requester,
-            row.action,
-            f"{row.entity_type} {row.entity_id}",
-            " ".join(f"{name}={_shown(value)}" for name, value in row.detail.items()),
-        )
-        table.add_row(*(Text(_printable(cell)) for cell in cells))
-    Console(highlight=False, soft_wrap=True).print(table)
+        detail = " ".join(f"{name}={_shown(value)}" for name, value in row.detail.items())
+        entity = f"{row.entity_type} {row.entity_id}"
+        cells = (str(row.number), row.timestamp, row.requester, row.action, entity, detail)
+        table.append([_printable(cell) for cell in cells])
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    for line in table:
+        padded = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
+        click.echo("  ".join(padded).rstrip())
 
 
 def _shown(value: Any) -> str:
