@@ -185,7 +185,7 @@ def _changed(integration: records.Integration, data: PutConfiguration) -> record
         changes["name"] = data.name
     if data.notes is not None:
         changes["notes"] = data.notes
-    if data.advanced is not None:
+    if bytes(data.advanced) not in (b"", b"null"):
         changes["advanced"] = bytes(data.advanced).decode()
     if data.properties is not None:
         changes |= msgspec.structs.asdict(data.properties)
