@@ -20,6 +20,7 @@ from openaudiohook.audio import ulaw
 from openaudiohook.audio.wav_writer import WavWriter
 from openaudiohook.auth import parse_credentials
 from openaudiohook.cli import COMMANDS
+from openaudiohook.monitor.config import load_monitor_config
 from openaudiohook.monitor.integrations import load_integrations
 from openaudiohook.monitor.scenario import load_scenario
 from openaudiohook.service.config import load_config
@@ -171,6 +172,8 @@ def test_toml_in_a_page_is_what_its_reader_takes(page: Path, tmp_path: Path) -> 
             assert load_integrations(file)
         elif "[[credentials]]" in block:
             assert parse_credentials(block, source=page.name)
+        elif re.search(r"^\[monitor\]", block, re.M):
+            assert load_monitor_config(file, environment={})
         elif "[project" in block:
             assert tomllib.loads(block)
         else:

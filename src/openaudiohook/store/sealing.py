@@ -10,17 +10,15 @@ from typing import Final
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from openaudiohook.exceptions import ConfigurationError, StoreError
+from openaudiohook.store.keys import MASTER_KEY_BYTES, derived_key
 
 __all__ = ["Sealer"]
 
-_INFO: Final = b"openaudiohook sealing"
+_PURPOSE: Final = b"openaudiohook sealing"
 _FORMAT: Final = b"\x01"
 _NONCE_BYTES: Final = 12
-_KEY_BYTES: Final = 32
 
 
 class Sealer:
@@ -34,12 +32,11 @@ class Sealer:
     """
 
     def __init__(self, master: bytes) -> None:
-        if len(master) != _KEY_BYTES:
+        if len(master) != MASTER_KEY_BYTES:
             raise ConfigurationError(
-                f"the Monitor's key has {len(master)} bytes; it must have {_KEY_BYTES}"
+                f"the Monitor's key has {len(master)} bytes; it must have {MASTER_KEY_BYTES}"
             )
-        key = HKDF(algorithm=SHA256(), length=_KEY_BYTES, salt=None, info=_INFO).derive(master)
-        self._cipher = AESGCM(key)
+        self._cipher = AESGCM(derived_key(master, _PURPOSE))
 
     def seal(self, secret: bytes, context: bytes) -> bytes:
         """Encrypt a secret; it can be opened only with the same `context`, which is not stored."""
