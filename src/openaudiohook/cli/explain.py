@@ -9,11 +9,13 @@ import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
+from urllib.parse import quote
 
 import click
 from rich.console import Console
 from rich.table import Table
 
+from openaudiohook.cli._control import control_options, controlled
 from openaudiohook.exceptions import ConfigurationError, NotFound
 
 if TYPE_CHECKING:
@@ -30,12 +32,12 @@ _LATEST: Final = "latest"
 
 @click.command()
 @click.argument("conversation")
+@control_options
 @click.option(
-    "--config",
-    "config_file",
+    "--state",
     type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="The Monitor's configuration file. Default: the state directory is ./monitor-state.",
+    metavar="DIR",
+    help="The Monitor's state directory, instead of --config.",
 )
 @click.option(
     "--trace",
@@ -46,28 +48,70 @@ _LATEST: Final = "latest"
 )
 @click.option("--json", "as_json", is_flag=True, help="Print everything as one JSON object.")
 def explain(
-    conversation: str, *, config_file: Path | None, trace_file: Path | None, as_json: bool
+    conversation: str,
+    *,
+    api: str | None,
+    client: str | None,
+    config_file: Path | None,
+    organization: str | None,
+    allow_http: bool,
+    state: Path | None,
+    trace_file: Path | None,
+    as_json: bool,
 ) -> None:
     """Say why a call was not, late or partly streamed, what it cost, and where every sample is.
 
-    CONVERSATION is a conversation's id, the beginning of one, or 'latest'. The answer comes from
-    the Monitor's journal on this machine; the Monitor may run meanwhile, or be long gone.
+    CONVERSATION is a conversation's id. With --config or --state the answer comes from the
+    Monitor's journal on this machine, whether it runs or is long gone; then the beginning of an id
+    will do, and 'latest' is the last one. With --api the Monitor itself is asked.
 
     Exit status: 0 explained; 1 nothing is known of that conversation; 2 wrong usage.
     """
+    if [api, config_file, state].count(None) != 2:
+        raise click.UsageError(
+            "give one of --config, --state and --api: which Monitor's call is it?"
+        )
+    if api is None:
+        explanation = _from_journal(conversation, config_file, state, organization, trace_file)
+    else:
+        if trace_file is not None:
+            raise click.UsageError("--trace is read beside a journal: with --config or --state")
+        from openaudiohook.monitor.explain import Explanation
+
+        control = controlled(
+            api=api, client=client, config_file=None, organization=None, allow_http=allow_http
+        )
+        path = f"/api/v2/audiohook/calls/{quote(conversation, safe='')}/explanation"
+        explanation = Explanation.from_json(control.get(path))
+    if as_json:
+        click.echo(json.dumps(explanation.as_json(), indent=2))
+    else:
+        width = None if sys.stdout.isatty() else _WIDTH
+        print_explanation(Console(width=width, highlight=False, markup=False), explanation)
+
+
+def _from_journal(
+    conversation: str,
+    config_file: Path | None,
+    state: Path | None,
+    organization: str | None,
+    trace_file: Path | None,
+) -> Explanation:
     from openaudiohook.monitor.config import load_monitor_config
     from openaudiohook.monitor.explain import explain as explained
 
-    config = load_monitor_config(config_file)
+    options = None if state is None else {"state_dir": str(state)}
+    config = load_monitor_config(config_file, options=options)
     directory = Path(config.state_dir) / "journal"
     if not directory.is_dir():
         raise ConfigurationError(
-            f"{directory}: no journal is there; --config says which Monitor is meant"
+            f"{directory}: no journal is there; has that Monitor run, and on this machine?"
         )
-    entries = list(_entries(directory))
+    whose = None if organization is None else config.organization(organization).id
+    entries = [one for one in _entries(directory) if whose in (None, one.organization_id)]
     organization_id, conversation_id = _found(entries, conversation)
     with _lines(trace_file) as trace:
-        explanation = explained(
+        return explained(
             entries,
             organization_id=organization_id,
             conversation_id=conversation_id,
@@ -75,11 +119,6 @@ def explain(
             free_pauses=config.free_pauses,
             trace=trace,
         )
-    if as_json:
-        click.echo(json.dumps(explanation.as_json(), indent=2))
-    else:
-        width = None if sys.stdout.isatty() else _WIDTH
-        print_explanation(Console(width=width, highlight=False, markup=False), explanation)
 
 
 # What is read ---------------------------------------------------------------------------
