@@ -236,7 +236,6 @@ class Watched(Endpoint):
 
     def flush(self) -> None:
         for item in self.session.data_to_send(0):
-            self.is_clear = False
             data = b"" if isinstance(item, CloseConnection) else item.data
             if isinstance(item, SendBinary):
                 assert self.session.media is not None
@@ -245,6 +244,7 @@ class Watched(Endpoint):
                 self.leaving.text(data)
             self.queue.append((type(item), data))
             self.queued_bytes += len(data)
+        self.happened()
 
     def write(self, payload: bytes) -> None:
         super().write(payload)

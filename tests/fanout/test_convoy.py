@@ -26,7 +26,7 @@ def opened_world(*channels: str) -> World:
 def members(world: World) -> list[Endpoint]:
     convoy = world.call._convoy
     assert convoy is not None
-    cursors = [lane.cursor for lane, _ in convoy._lanes]
+    cursors = [lane.cursor for lane in convoy._lanes]
     return [endpoint for endpoint in world.endpoints if endpoint.cursor in cursors]
 
 
@@ -112,10 +112,10 @@ def test_one_that_cannot_be_written_to_ends_alone() -> None:
     world = World()
     broken, other = world.endpoint("broken"), world.endpoint("other")
 
-    def fail(payload: bytes) -> None:
+    def fail(kind: int, payload: bytes) -> None:
         raise RuntimeError("secret text")
 
-    broken.passage = lambda: (lambda: False, fail)  # type: ignore[method-assign]
+    broken.send = fail  # type: ignore[method-assign]
     world.settle()
     world.play(S)
     assert broken.cursor.fault == "RuntimeError"
@@ -132,11 +132,9 @@ def hang_up_other(world: World, other: Endpoint) -> None:
 def test_nothing_is_written_to_a_connection_that_is_about_to_end() -> None:
     world = opened_world("both")
     (endpoint,) = world.endpoints
-    is_closing = False
-    endpoint.passage = lambda: (lambda: is_closing, endpoint.write)  # type: ignore[method-assign]
     world.play(S)
     written = endpoint.direct_frames
-    is_closing = True
+    endpoint.is_closing = lambda: True  # type: ignore[method-assign]
     convoy = world.call._convoy
     assert convoy is not None
     assert not convoy.send(world.call.ring, S, 800, world.call.edge, world.now_ns)
@@ -179,14 +177,11 @@ def test_a_connection_that_raises_when_it_is_asked_ends_alone(what: str) -> None
     def fail(*_: object) -> int:
         raise RuntimeError("secret text")
 
-    if what == "is_closing":
-        broken.passage = lambda: (fail, broken.write)  # type: ignore[method-assign, assignment]
-        world.call.wake()
     world.play(S)
-    if what != "is_closing":
-        setattr(broken, what, fail)
-        broken.is_clear = False
-    world.play(4 * S)
+    setattr(broken, what, fail)
+    world.play(S)
+    world.call.wake()
+    world.play(3 * S)
     assert other.cursor.position == 5 * S
     assert other.cursor.fault is None
 

@@ -57,7 +57,6 @@ def breaking_in_our_hands(world: World, endpoint: Endpoint, second: int) -> None
 
 
 class BrokenOutlet:
-    is_clear = False
     is_writable = True
 
     def unsent_bytes(self) -> int:

@@ -116,7 +116,7 @@ class Endpoint:
         self.client_events: list[SessionEvent] = []
         self.unsent_calls = 0
         self.is_direct = is_direct
-        self.is_clear = False
+        self.on_shut: Callable[[], None] | None = None
         self.direct_frames = 0  # those that took the short way
 
     # Outlet
@@ -131,10 +131,10 @@ class Endpoint:
 
     def flush(self) -> None:
         for item in self.session.data_to_send(0):
-            self.is_clear = False
             data = b"" if isinstance(item, CloseConnection) else item.data
             self.queue.append((type(item), data))
             self.queued_bytes += len(data)
+        self.happened()
 
     def send_audio(self, payload: bytes, now_ns: int) -> bool:
         if not self.clear(len(payload)):
@@ -144,20 +144,32 @@ class Endpoint:
         return True
 
     def clear(self, size_bytes: int) -> bool:
-        self.is_clear = (
-            self.is_direct and self.is_writable and self.session.passes_audio(size_bytes)
-        )
-        return self.is_clear
+        return self.is_direct and self.is_writable and self.session.passes_audio(size_bytes)
 
-    def passage(self) -> tuple[Callable[[], bool], Callable[[bytes], object]]:
-        return (lambda: self.is_cut), self.write
+    def passage(self, on_shut: Callable[[], None]) -> tuple[Endpoint, Endpoint]:
+        self.on_shut = on_shut
+        return self, self
+
+    def is_closing(self) -> bool:
+        return self.is_cut
+
+    def send(self, kind: int, payload: bytes) -> None:
+        assert kind == 2
+        self.write(payload)
+
+    def happened(self) -> None:
+        """Say at once where nothing may be written past us any more."""
+        is_fit = self.is_writable and self.session.is_flowing and not self.is_cut
+        if self.on_shut is not None and not is_fit:
+            self.on_shut()
+            self.on_shut = None
 
     def write(self, payload: bytes) -> None:
         """Take a frame the short way."""
         self.direct_frames += 1
         self.queue.append((SendBinary, payload))
         self.queued_bytes += len(payload)
-        self.is_clear = self.is_clear and self.is_writable
+        self.happened()
 
     # The world's part
 
@@ -213,6 +225,7 @@ class Endpoint:
         self.is_cut = True
         self.queue.clear()
         self.queued_bytes = 0
+        self.happened()
         self.session.receive_closed(None, now_ns)
         self.server.receive_closed(None, now_ns)
         self.listen(now_ns)
@@ -262,7 +275,6 @@ class Endpoint:
             return
         for item in self.server.data_to_send(now_ns):
             if isinstance(item, SendText):
-                self.is_clear = False
                 data = item.data
                 if self.lies_about_seq:
                     data = data.replace(b'"seq":', b'"seq":9', 1)

@@ -400,25 +400,29 @@ async def test_a_malformed_frame_ends_the_session_without_a_trace_on_the_console
 
 
 @pytest.mark.anyio
-async def test_a_way_is_clear_until_anything_but_a_frame_happens() -> None:
+async def test_frames_may_be_written_past_it_until_it_says_otherwise() -> None:
     async with peering() as (peer, uri):
         driver, heard = await dial(uri)
+        told: list[str] = []
         assert not driver.clear(1600)  # not open yet
         await peer.open(driver, heard)
-        assert not driver.is_clear
         assert driver.clear(1600)
-        is_closing, send = driver.passage()
-        send(b"\xff" * 1600)
-        assert driver.is_clear
-        assert not is_closing()
+        stream, writer = driver.passage(lambda: told.append("paused"))
+        writer.send(2, b"\xff" * 1600)
+        driver.session.ping_early(time.monotonic_ns(), before_ns=1 << 62)
+        driver.flush()
+        assert not told  # a ping is written, and keeps nothing from following
+        assert not stream.is_closing()
         await peer.say("pause", 1, 2)
-        await until(lambda: not driver.is_clear)
+        await until(lambda: told)
         assert not driver.clear(1600)  # the server's pause holds
         await peer.say("resume", 1, 3)
         await until(lambda: driver.clear(1600))
         assert not driver.clear(1599)  # no whole sample
+        stream, _ = driver.passage(lambda: told.append("ended"))
         driver.abort()
-        assert is_closing()
+        assert stream.is_closing()
+        assert told == ["paused", "ended"]  # each but once
         assert not driver.clear(1600)
         await within(driver.ended)
         assert not driver.clear(1600)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from openaudiohook.exceptions import LocalProtocolError
 from openaudiohook.fanout.account import Account, Part, settle
-from openaudiohook.fanout.convoy import Lane
+from openaudiohook.fanout.convoy import Lane, Stream, Writer
 from openaudiohook.fanout.pauses import Pauses, Span, length, subtract
 from openaudiohook.fanout.ring import Discarded, Layout, Paused, Record, Resumed, Updated
 from openaudiohook.protocol.client import ClientSession
@@ -43,9 +43,6 @@ SERVER_REQUESTER: Final = "endpoint"
 class Outlet(Protocol):
     """A session's connection; the transport's driver is one."""
 
-    is_clear: bool
-    """Whether a frame may go as the last one did: nothing else was read or written since."""
-
     @property
     def is_writable(self) -> bool:
         """Whether nothing waits to be taken by the kernel."""
@@ -64,13 +61,13 @@ class Outlet(Protocol):
         ...
 
     def clear(self, size_bytes: int) -> bool:
-        """Find out whether `send_audio` could take so many bytes now; `is_clear` says so after."""
+        """Say whether `send_audio` could take so many bytes now."""
         ...
 
-    def passage(self) -> tuple[Callable[[], bool], Callable[[bytes], object]]:
-        """Return what says whether the connection is closing, and what writes a frame.
+    def passage(self, on_shut: Callable[[], None]) -> tuple[Stream, Writer]:
+        """Let frames be written past it, by one who moves the session's position on.
 
-        Good while `is_clear`, for one who moves the session's position on for each frame.
+        Good until `on_shut` is called: at once, when anything but such frames has happened.
         """
         ...
 
@@ -366,7 +363,7 @@ class Cursor:
             return None
         try:
             if outlet.clear(layout.sample_bytes):
-                return Lane(self, session, outlet, layout, *outlet.passage())
+                return Lane(self, session, outlet, layout)
         except Exception as error:
             self.fail(error, now_ns)
         return None

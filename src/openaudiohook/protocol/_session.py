@@ -14,7 +14,16 @@ from openaudiohook.protocol.messages import ClientMessage, ServerMessage
 from openaudiohook.protocol.trace import Trace
 from openaudiohook.protocol.types import MAX_RECEIVED_BYTES, CloseReason, ErrorCode, Role
 
-__all__ = ["Binary", "CloseConnection", "Outgoing", "SendBinary", "SendText", "Session", "Text"]
+__all__ = [
+    "Binary",
+    "CloseConnection",
+    "Outgoing",
+    "Place",
+    "SendBinary",
+    "SendText",
+    "Session",
+    "Text",
+]
 
 Text = bytes | bytearray | memoryview | str
 Binary = bytes | bytearray | memoryview
@@ -39,6 +48,15 @@ class CloseConnection(NamedTuple):
 
 
 Outgoing = SendText | SendBinary | CloseConnection
+
+
+class Place:
+    """A position in the stream, in samples; sessions that move together share one."""
+
+    __slots__ = ("position",)
+
+    def __init__(self, position: int) -> None:
+        self.position = position
 
 
 class Session(abc.ABC):

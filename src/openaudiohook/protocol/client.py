@@ -10,7 +10,15 @@ from openaudiohook.protocol import codec
 from openaudiohook.protocol._limits import MessageLimits
 from openaudiohook.protocol._pauses import PauseArbiter, Trigger
 from openaudiohook.protocol._pings import Pings
-from openaudiohook.protocol._session import Binary, Outgoing, SendBinary, SendText, Session, Text
+from openaudiohook.protocol._session import (
+    Binary,
+    Outgoing,
+    Place,
+    SendBinary,
+    SendText,
+    Session,
+    Text,
+)
 from openaudiohook.protocol._timers import ClientTimers
 from openaudiohook.protocol._transitions import (
     AUDIO,
@@ -69,7 +77,7 @@ from openaudiohook.protocol.types import (
     Role,
 )
 
-__all__ = ["ClientSession", "ClientTimers"]
+__all__ = ["ClientSession", "ClientTimers", "Place"]
 
 # Answers we asked for are heard even when the server talks too much; only what it says
 # of its own accord is dropped.
@@ -103,6 +111,7 @@ class ClientSession(Session):
         "_offered",
         "_pauses",
         "_pings",
+        "_place",
         "_timers",
         "is_handing_over",
         "state",
@@ -131,7 +140,26 @@ class ClientSession(Session):
         self._pings = Pings(interval_ns=self._timers.ping_ns)
         self._limits = MessageLimits(now_ns=now_ns)
 
+    @property
+    def position(self) -> int:
+        """The sender's place in the stream, in samples."""
+        return self._place.position
+
+    @position.setter
+    def position(self, position: int) -> None:
+        self._place = Place(position)  # whoever it moved with stays where it was
+
     # What we do
+
+    def move_with(self, place: Place) -> None:
+        """Stand where `place` is, wherever that moves, until this session moves by itself.
+
+        For one who counts and writes the same frames for many sessions, while each of them could
+        `pass_audio`: they are counted once.
+        """
+        if place.position != self.position:
+            raise LocalProtocolError("sessions move together from one position on")
+        self._place = place
 
     @property
     def is_flowing(self) -> bool:

@@ -11,7 +11,6 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
-from functools import partial
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from picows import WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransport
@@ -81,8 +80,6 @@ class Driver(WSListener):
 
     Attributes:
         session: call its intents, then `flush()`.
-        is_clear: whether a frame may go as the last one did: nothing else was read or written
-            since `clear` said so.
         on_writable: called whenever `is_writable` has become true again.
         ended: resolves to `SessionEnded` after that was delivered and the socket is gone.
     """
@@ -98,6 +95,7 @@ class Driver(WSListener):
         "_is_broken",
         "_is_pumping",
         "_loop",
+        "_on_shut",
         "_stream",
         "_timer",
         "_timer_at_ns",
@@ -105,7 +103,6 @@ class Driver(WSListener):
         "_transport",
         "_wire",
         "ended",
-        "is_clear",
         "on_event",
         "on_writable",
         "session",
@@ -134,7 +131,7 @@ class Driver(WSListener):
         self._close_at_ns: int | None = None
         self._ended_event: SessionEnded | None = None
         self._fileno = -1
-        self.is_clear = False
+        self._on_shut: Callable[[], None] | None = None
         self._is_blocked = False
         self._blocks_reading = False
         self._is_broken = False
@@ -166,25 +163,31 @@ class Driver(WSListener):
         return True
 
     def clear(self, size_bytes: int) -> bool:
-        """Find out whether `send_audio` could take so many bytes now; `is_clear` says so after."""
+        """Say whether `send_audio` could take so many bytes now."""
         stream = self._stream
-        self.is_clear = (
+        return (
             stream is not None
             and not self._is_blocked
             and self._close_at_ns is None
             and not stream.is_closing()
             and self.session.passes_audio(size_bytes)  # type: ignore[union-attr]
         )
-        return self.is_clear
 
-    def passage(self) -> tuple[Callable[[], bool], Callable[[bytes], object]]:
-        """Return what says whether the connection is closing, and what writes a frame.
+    def passage(self, on_shut: Callable[[], None]) -> tuple[asyncio.Transport, Any]:
+        """Let frames be written past this driver, by one who moves the session's position on.
 
-        Good while `is_clear`, for one who moves the session's position on for each frame.
+        Args:
+            on_shut: called as soon as that may not be done any more, whatever the reason: audio
+                may not flow, something waits to be written, or the connection ends. Only a
+                connection that breaks is told by its `is_closing` first.
+
+        Returns:
+            The connection, for its `is_closing`, and what `send`s frames on it.
         """
         assert self._stream is not None
         assert self._transport is not None
-        return self._stream.is_closing, partial(self._transport.send, _BINARY_TYPE)
+        self._on_shut = on_shut
+        return self._stream, self._transport
 
     @property
     def is_writable(self) -> bool:
@@ -200,6 +203,7 @@ class Driver(WSListener):
 
     def abort(self) -> None:
         """Drop the connection now; the session ends as by any loss of it."""
+        self._shut()
         if self._transport is not None:
             self._transport.disconnect(False)
 
@@ -214,6 +218,7 @@ class Driver(WSListener):
         _log.info("session %s: connection failed: %s", self.session.session_id, problem)
         if not self._transport.is_close_frame_sent:
             self._transport.send_close(WSCloseCode(code))
+        self._shut()
         self._hang_up()
         self._connection_closed(code)
 
@@ -269,6 +274,7 @@ class Driver(WSListener):
     def on_ws_disconnected(self, transport: WSTransport) -> None:
         """End: deliver the last event, then let go of everything."""
         now_ns = time.monotonic_ns()
+        self._shut()
         self.session.receive_closed(None, now_ns)
         self._pump(now_ns)
         if self._timer is not None:
@@ -280,8 +286,8 @@ class Driver(WSListener):
 
     def pause_writing(self) -> None:
         """Learn that something waits in the user-space buffer."""
-        self.is_clear = False
         self._is_blocked = True
+        self._shut()
 
     def resume_writing(self) -> None:
         """Learn that the user-space buffer is empty again."""
@@ -387,7 +393,6 @@ class Driver(WSListener):
 
     def _pump(self, now_ns: int) -> None:
         """Write and deliver until there is nothing left of either, then set the timer."""
-        self.is_clear = False
         if self._transport is None:
             return
         session = self.session
@@ -406,7 +411,15 @@ class Driver(WSListener):
                 events = session.events()
         finally:
             self._is_pumping = False
+            if self._on_shut is not None and not session.is_flowing:  # type: ignore[union-attr]
+                self._shut()
         self._set_timer(now_ns)
+
+    def _shut(self) -> None:
+        """Let nobody write past us any more."""
+        on_shut, self._on_shut = self._on_shut, None
+        if on_shut is not None:
+            on_shut()
 
     def _write(self, outgoing: list[Outgoing], now_ns: int) -> None:
         for item in outgoing:
@@ -474,6 +487,7 @@ class Driver(WSListener):
     # Time
 
     def _begin_closing(self, now_ns: int) -> None:
+        self._shut()
         if self._close_at_ns is None:
             self._close_at_ns = now_ns + self._close_timeout_ns
 
