@@ -76,9 +76,10 @@ def audit(
     entity: str | None,
     last: int | None,
 ) -> None:
-    """Show who did what on a Monitor, the oldest first; `verify` checks that it is the truth.
+    """Show who did what on a Monitor, and check that its journal was not tampered with.
 
-    Reads the journal itself, also while the Monitor runs, and asks neither it nor the database.
+    Lists it, the oldest first; `audit verify` checks it. Reads the journal itself, also while the
+    Monitor runs, and asks neither the Monitor nor the database.
 
     Exit status: 0 all well; 1 the journal cannot be read, or an entry is not in its place; 2
     wrong usage.
