@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import stat
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,8 @@ from openaudiohook.exceptions import ConfigurationError, NotFound, StoreUnavaila
 from openaudiohook.store.address import parse_address
 from openaudiohook.store.database import Database
 from openaudiohook.store.migrations import VERSION_TABLE
+from openaudiohook.store.organizations import Organizations
+from openaudiohook.store.records import Organization
 from openaudiohook.store.tables import metadata, organizations, projection
 
 pytestmark = pytest.mark.integration
@@ -189,6 +192,40 @@ async def test_a_server_that_refuses_or_is_away_is_named_without_the_password(
         assert password not in said
         assert "wr0ng" not in said
         assert "tester:***@" in str(refused.value) or "nobody:***@" in str(refused.value)
+
+
+@pytest.mark.anyio
+async def test_a_server_that_goes_away_is_missed_and_found_again(
+    postgresql: PostgreSQL, new_postgresql_database: Callable[[], str]
+) -> None:
+    database = await Database.open(await asyncio.to_thread(new_postgresql_database))
+    repository = Organizations(database)
+    await repository.put(Organization(id="o", name="One"))
+    with pytest.raises(StoreUnavailable, match="does not answer"):
+        async with database.writing() as connection:
+            await connection.execute(insert(organizations).values(id="p", name="Lost"))
+            await asyncio.to_thread(postgresql.stop)
+    for attempt in (repository.all(), repository.put(Organization(id="p", name="Lost"))):
+        with pytest.raises(StoreUnavailable, match="does not answer"):
+            await attempt
+    await asyncio.to_thread(postgresql.start)
+    assert await repository.all() == [Organization(id="o", name="One")]
+    await database.close()
+
+
+@pytest.mark.anyio
+async def test_a_file_that_is_moved_away_is_missed_and_not_made_anew(tmp_path: Path) -> None:
+    file, elsewhere = tmp_path / "store.db", tmp_path / "elsewhere.db"
+    database = await Database.open(f"sqlite:///{file}")
+    await Organizations(database).put(Organization(id="o", name="One"))
+    await database.close()  # its connections only: it opens new ones
+    file.rename(elsewhere)
+    with pytest.raises(StoreUnavailable, match="No such file or directory: check the path"):
+        await Organizations(database).all()
+    assert not file.exists()
+    elsewhere.rename(file)
+    assert await Organizations(database).all() == [Organization(id="o", name="One")]
+    await database.close()
 
 
 @pytest.mark.parametrize(

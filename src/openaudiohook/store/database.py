@@ -24,7 +24,7 @@ from openaudiohook.store.tables import organizations
 __all__ = ["Database"]
 
 _CONNECT_TIMEOUT_S: Final = 5.0
-_COMMAND_TIMEOUT_S: Final = 30.0
+_COMMAND_TIMEOUT_S: Final = 10.0
 _BUSY_TIMEOUT_MS: Final = 5000
 _WRITES: Final = "openaudiohook_writes"
 
@@ -208,6 +208,7 @@ def _constraint(error: IntegrityError) -> str:
 
 def _engine(address: Address, *, busy_timeout_ms: int) -> AsyncEngine:
     options: dict[str, Any] = {"hide_parameters": True, "pool_pre_ping": True, "pool_size": 5}
+    options["pool_timeout"] = _COMMAND_TIMEOUT_S
     if address.path is None:
         options["connect_args"] = {
             "timeout": _CONNECT_TIMEOUT_S,

@@ -29,7 +29,9 @@ __all__ = [
     "month_ns",
 ]
 
-_PAGE: Final = 500
+_PAGE: Final = 20
+"""Parts read at once: few, for the loop that computes usage from them also paces audio."""
+
 _MONTH: Final = re.compile(r"(\d{4})-(\d{2})")
 _SECOND_NS: Final = 1_000_000_000
 _ENTRY: Final = msgspec.json.Decoder(Entry)
