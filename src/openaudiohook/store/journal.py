@@ -271,9 +271,11 @@ def _take(directory: Path) -> int:
 
 
 def _refusal(directory: Path, found: Verification) -> str:
-    finding = found.findings[0]
-    text = f"the journal in {directory} is not what was written: entry {finding.first} was "
-    text += "cut off" if finding.kind == "cut" else finding.kind
     if found.rows and not found.fitting:
-        text = f"no entry of the journal in {directory} fits the key: is it another Monitor's?"
-    return f"{text}. `openaudiohook audit verify` tells more"
+        return f"no entry of the journal in {directory} fits the key: it is another Monitor's"
+    finding = found.findings[0]
+    done = "cut off" if finding.kind == "cut" else finding.kind
+    return (
+        f"the journal in {directory} is not what was written: entry {finding.first} was {done}; "
+        "`openaudiohook audit verify` tells more"
+    )

@@ -85,23 +85,23 @@ def durable_head(directory: Path) -> chain.Head:
     if not text:  # the machine stopped before anything was in it
         return chain.START
     try:
-        number, colon, mac = text.partition(":")
-        return chain.Head.parse(f"{int(number)}{colon}{mac}")
-    except (ValueError, ConfigurationError):
+        return chain.Head.parse(text)
+    except ConfigurationError:
         raise JournalError(f"{path} does not hold the head of a journal: it was changed") from None
 
 
 def write_durable_head(directory: Path, head: chain.Head) -> None:
-    """Keep the head that is on disk by now, in place and always as long.
+    """Keep the head that is on disk by now; whoever reads meanwhile sees the old one or this.
 
     Raises:
-        OSError: it cannot be written.
+        OSError: it cannot be written; the old one stays.
     """
-    fd = os.open(directory / _DURABLE, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        os.pwrite(fd, f"{head.number:019d}:{head.mac}\n".encode(), 0)
-    finally:
-        os.close(fd)
+    path = directory / _DURABLE
+    unfinished = path.with_suffix(".new")
+    fd = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    with open(fd, "w", encoding="ascii") as file:  # noqa: PTH123 - a descriptor
+        file.write(f"{head}\n")
+    unfinished.replace(path)
 
 
 def verify(directory: Path, *, key: bytes, head: chain.Head | None = None) -> chain.Verification:
