@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fanout.world import Endpoint, World, check
@@ -343,3 +343,29 @@ def test_withdrawing_turns_audio_into_gaps_and_nothing_else(
         counted = ring.audio_after(0, index=0, is_paused=False, until=until)
         assert counted == len([at for at in audio if at < until])
     assert ring.withdraw(start) == []
+
+
+# Holding back for longer ----------------------------------------------------------------
+
+
+@settings(max_examples=15)
+@given(first=st.integers(0, S), later=st.integers(0, 2 * S), before=st.integers(1, 2 * S))
+def test_audio_is_held_back_for_longer_from_one_moment_on(
+    first: int, later: int, before: int
+) -> None:
+    world, endpoint = a_call(hold_back_samples=first)
+    world.play(before)
+    edge = world.call.edge
+    world.call.hold_back(later)
+    held = max(first, later)
+    assert world.call.hold_back_samples == held
+    for _ in range(3):
+        world.play(S)
+        # What was live stays so, and no more gets live before it has waited so long.
+        assert world.call.edge == max(edge, world.call.head - held)
+    cut = world.call.begin_pause(SECURE, "flow")
+    assert cut.position == max(0, world.call.head - held)
+    world.tick()
+    audio = endpoint.received.audio
+    assert audio == world.source[: len(audio)]
+    assert cut.gone == (max(0, len(audio) // 2 - cut.position),)

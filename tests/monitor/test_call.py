@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.monitor.observing import Notes
 
 from openaudiohook.audio.channels import interleave
 from openaudiohook.exceptions import ConfigurationError, LocalProtocolError, MediaError
@@ -16,9 +17,14 @@ from openaudiohook.fanout.engine import Cut, Fanout
 from openaudiohook.fanout.pauses import PauseInterval
 from openaudiohook.fanout.ring import Discarded, Paused, Resumed, Updated
 from openaudiohook.monitor.call import Call
-from openaudiohook.monitor.policy import SwitchedBy
+from openaudiohook.monitor.placement import Placement
+from openaudiohook.monitor.policy import ACTIONS, SwitchedBy
 from openaudiohook.monitor.scenario import (
     ClientPause,
+    Conference,
+    Consult,
+    EnterQueue,
+    FlowAction,
     Hangup,
     Hold,
     LanguageChange,
@@ -35,6 +41,7 @@ from openaudiohook.monitor.sources.tone import Tone
 from openaudiohook.monitor.sources.wav import WavFile
 from openaudiohook.protocol.media import MediaParameter
 from openaudiohook.protocol.types import PauseCause
+from openaudiohook.store.records import Queue
 
 pytestmark = pytest.mark.unit
 
@@ -416,11 +423,30 @@ def test_a_single_tone_plays_to_its_end() -> None:
         WavFile(path=Path("/dev/null")).open()
 
 
+TIMES = st.integers(0, 300)
+QUEUES = st.builds(
+    Queue,
+    id=st.just("sales"),
+    organization_id=st.just(""),
+    name=st.just("Sales"),
+    enable_audio_monitoring=st.booleans(),
+    enable_transcription=st.booleans(),
+)
 steps = st.one_of(
-    st.builds(SecureFlow, at=st.integers(0, 300), is_start=st.booleans()),
-    st.builds(ClientPause, at=st.integers(0, 300), is_start=st.booleans()),
-    st.builds(Monitoring, at=st.integers(0, 300), on=st.booleans(), by=st.sampled_from(SwitchedBy)),
-    st.builds(Transfer, at=st.integers(0, 300), to=st.sampled_from(["queue", "agent", "ivr"])),
+    st.builds(SecureFlow, at=TIMES, is_start=st.booleans()),
+    st.builds(ClientPause, at=TIMES, is_start=st.booleans()),
+    st.builds(Monitoring, at=TIMES, on=st.booleans(), by=st.sampled_from(SwitchedBy)),
+    st.builds(
+        FlowAction,
+        at=TIMES,
+        action=st.sampled_from(ACTIONS),
+        enable=st.sampled_from([True, False, None]),
+    ),
+    st.builds(EnterQueue, at=TIMES, queue=QUEUES),
+    st.builds(Transfer, at=TIMES, to=st.sampled_from(["queue", "agent", "ivr"])),
+    st.builds(Hold, at=TIMES, is_start=st.booleans(), music=st.none()),
+    st.builds(Consult, at=TIMES, is_start=st.booleans(), music=st.none()),
+    st.builds(Conference, at=TIMES, is_start=st.booleans()),
 )
 
 
@@ -436,34 +462,90 @@ def _possible(found: list[Step]) -> list[Step]:
     return kept
 
 
-@settings(max_examples=60)
-@given(found=st.lists(steps, max_size=8), block=st.integers(1, 400))
+class Expected:
+    """What becomes of a call, sample by sample, from its script alone."""
+
+    def __init__(self) -> None:
+        self.is_monitored = self.is_off = False
+        self.is_secure = self.is_paused = False
+        self.queue: bool | None = None
+        self.talk, self.is_away = "ivr", ""
+
+    def take(self, step: Step) -> None:
+        match step:
+            case SecureFlow(is_start=is_start):
+                self.is_secure = is_start
+            case ClientPause(is_start=is_start):
+                self.is_paused = is_start
+            case Monitoring(on=on, by=by):
+                self.queue = on if by is QUEUE else self.queue
+                self.switch(on)
+            case FlowAction(enable=enable):
+                self.switch(enable is True)
+            case EnterQueue(queue=queue):
+                self.queue = queue.enable_audio_monitoring or queue.enable_transcription
+                self.switch(self.queue)
+                self.talk, self.is_away = "queue", ""
+            case Transfer(to=to):
+                if to == "queue" and self.queue is not None:
+                    self.switch(self.queue)
+                self.talk, self.is_away = to, ""
+            case Hold(is_start=is_start):
+                self.is_away = "hold" if is_start else ""
+            case Consult(is_start=is_start):
+                self.is_away = "consult" if is_start else ""
+            case Conference(is_start=True):
+                self.talk, self.is_away = "conference", ""
+            case Conference():
+                if self.talk == "conference":
+                    self.talk, self.is_away = "agent", ""
+
+    def switch(self, on: bool) -> None:
+        self.is_monitored, self.is_off = self.is_monitored or on, not on
+
+    @property
+    def is_silent(self) -> bool:
+        return self.is_secure or self.is_paused or self.is_off
+
+
+@settings(max_examples=100)
+@given(found=st.lists(steps, max_size=10), block=st.integers(1, 400))
 def test_the_ring_holds_exactly_what_was_monitored_and_not_paused(
     found: list[Step], block: int
 ) -> None:
     script = _possible(found)
-    audio = bytes(1 + n % 250 for n in range(400))
-    call = run(call_of(play(0, audio), *script), block=block)
-    # Recomputed sample by sample from the script alone.
-    monitored, secure, client, off, queue = False, False, False, False, None
-    expected = bytearray()
+    said, agent = bytes(1 + n % 250 for n in range(400)), bytes(1 + n % 120 for n in range(400))
+    notes = Notes()
+    scenario = Scenario(
+        steps=(play(0, said, on="external"), play(0, agent, on="internal"), *script)
+    )
+    placement = Placement(organization_id="", observer=notes)
+    call = run(Call(scenario, new_fanout=Fanout, placement=placement), block=block)
+    expected, external, internal = Expected(), bytearray(), bytearray()
+    began, phases, silent = None, [(0, "ivr")], []
     for sample in range(400):
         for step in (step for step in script if step.at == sample):
-            match step:
-                case SecureFlow(is_start=is_start):
-                    secure = is_start
-                case ClientPause(is_start=is_start):
-                    client = is_start
-                case Monitoring(on=on, by=by):
-                    queue = on if by is QUEUE else queue
-                    monitored, off = monitored or on, not on
-                case Transfer(to="queue") if queue is not None:
-                    monitored, off = monitored or queue, not queue
-                case _:
-                    pass
-        if monitored:
-            expected.append(SILENCE if secure or client or off else audio[sample])
-    if monitored:
-        assert heard(call)[0] == bytes(expected)
-    else:
+            expected.take(step)
+            phase = expected.is_away or expected.talk
+            if phase != phases[-1][1]:
+                phases.append((sample, phase))
+        if expected.is_monitored:
+            began = sample if began is None else began
+            if expected.is_silent:
+                silent.append(sample)
+            external.append(SILENCE if expected.is_silent else said[sample])
+            away = expected.is_silent or expected.is_away
+            internal.append(SILENCE if away else agent[sample])
+    if began is None:
         assert call.fanout is None
+        assert notes.at("began") == []
+    else:
+        assert heard(call) == (bytes(external), bytes(internal))
+        assert notes.at("began") == [began]
+        # What was told is what was not let out.
+        spans = notes.pauses(until=400)
+        assert [at for at in range(began, 400) if any(a <= at < b for a, b in spans)] == silent
+    told = [(one.at, one.more[0]) for one in notes.all("phase")]
+    merged = [one for n, one in enumerate(told) if n == 0 or one[1] != told[n - 1][1]]
+    assert merged == phases
+    assert notes.at("ended") == [400]

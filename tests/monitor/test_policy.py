@@ -3,7 +3,13 @@ from __future__ import annotations
 import pytest
 
 from openaudiohook.exceptions import ConfigurationError
-from openaudiohook.monitor.policy import MonitoringSwitch, SwitchedBy, require_eligible
+from openaudiohook.monitor.policy import (
+    Effect,
+    MonitoringSwitch,
+    SwitchedBy,
+    refusal,
+    require_eligible,
+)
 
 pytestmark = pytest.mark.unit
 
@@ -73,3 +79,43 @@ def test_a_queue_without_a_setting_leaves_the_flows_word() -> None:
     switch.return_to_queue()
     assert switch.is_on
     assert switch.decided_by is FLOW
+
+
+@pytest.mark.parametrize("enable", [True, False, None])
+def test_only_true_enables_and_not_set_disables(enable: bool | None) -> None:
+    switch = MonitoringSwitch()
+    switch.apply(True, by=QUEUE)
+    switch.act(enable)
+    assert switch.is_on is (enable is True)
+    assert switch.decided_by is FLOW
+
+
+@pytest.mark.parametrize("monitoring", [False, True])
+@pytest.mark.parametrize("transcription", [False, True])
+def test_a_queue_is_on_by_either_switch_and_remembers_it(
+    monitoring: bool, transcription: bool
+) -> None:
+    switch = MonitoringSwitch()
+    switch.enter_queue(audio_monitoring=monitoring, transcription=transcription)
+    is_on = switch.is_on
+    assert is_on is (monitoring or transcription)
+    switch.act(not is_on)
+    switch.return_to_queue()
+    assert switch.is_on is is_on
+
+
+def test_the_first_on_connects_and_nothing_after_it_does() -> None:
+    switch = MonitoringSwitch()
+    assert switch.act(False) is Effect.NOTHING
+    assert switch.act(True) is Effect.CONNECT
+    assert switch.act(True) is Effect.NOTHING
+    assert switch.act(None) is Effect.PAUSE
+    assert switch.act(False) is Effect.NOTHING
+    assert switch.enter_queue(audio_monitoring=False, transcription=True) is Effect.RESUME
+
+
+@pytest.mark.parametrize("edge", ["byoc-premises", "ldm", "moon"])
+def test_a_refusal_names_the_line_to_configure(edge: str) -> None:
+    said = refusal(edge)
+    assert said is not None
+    assert 'edge = "byoc-cloud"' in said

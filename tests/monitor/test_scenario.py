@@ -6,9 +6,14 @@ from pathlib import Path
 import pytest
 
 from openaudiohook.exceptions import ConfigurationError
+from openaudiohook.monitor.language import LanguageStage
 from openaudiohook.monitor.policy import SwitchedBy
 from openaudiohook.monitor.scenario import (
     ClientPause,
+    Conference,
+    Consult,
+    EnterQueue,
+    FlowAction,
     Hangup,
     Hold,
     LanguageChange,
@@ -23,6 +28,7 @@ from openaudiohook.monitor.scenario import (
 )
 from openaudiohook.monitor.sources.tone import Tone
 from openaudiohook.monitor.sources.wav import WavFile
+from openaudiohook.store.records import Queue
 
 pytestmark = pytest.mark.unit
 
@@ -338,3 +344,126 @@ def test_a_calls_length_is_expected_from_its_hangup_or_else_from_what_plays(
     assert expected_samples(load(late)) == 8800
     assert expected_samples(load(PLAY + '[[step]]\nat = 3\nlanguage = "de"\n')) == 24000
     assert expected_samples(load(PLAY + "[[step]]\nat = 0.05\nhangup = true\n")) == 400
+
+
+def test_queues_flows_and_talks_of_several_are_read(
+    load: Callable[[str], Scenario], tmp_path: Path
+) -> None:
+    scenario = load(
+        """
+[[queue]]
+name = "billing"
+enable_audio_monitoring = true
+language = "fr-CA"
+hold_back_ms = 250
+[[queue]]
+name = "sales"
+enable_transcription = true
+[[step]]
+at = 0
+play = "caller.wav"
+channel = "consulted"
+[[step]]
+at = 0.5
+transfer = "ivr"
+languages = ["de-DE", "en-US"]
+[[step]]
+at = 1
+action = "transcription"
+[[step]]
+at = 1.5
+action = "audioMonitoring"
+enable = false
+[[step]]
+at = 2
+queue = "billing"
+[[step]]
+at = 2.5
+queue = "sales"
+[[step]]
+at = 3
+language = "it"
+stage = "in-queue-flow"
+[[step]]
+at = 4
+consult = "start"
+music = "sounds/music.wav"
+[[step]]
+at = 5
+consult = "end"
+[[step]]
+at = 6
+conference = "start"
+[[step]]
+at = 7
+conference = "end"
+"""
+    )
+    billing = Queue(
+        id="billing",
+        organization_id="",
+        name="billing",
+        enable_audio_monitoring=True,
+        language="fr-CA",
+        hold_back_ms=250,
+    )
+    sales = Queue(id="sales", organization_id="", name="sales", enable_transcription=True)
+    caller = WavFile(path=tmp_path / "caller.wav", name="caller.wav")
+    music = WavFile(path=tmp_path / "sounds/music.wav", name="sounds/music.wav")
+    assert scenario.steps == (
+        Play(at=0, source=caller, channel="consulted"),
+        Transfer(at=4000, to="ivr", languages=("de-DE", "en-US")),
+        FlowAction(at=8000, action="transcription", enable=None),
+        FlowAction(at=12000, action="audioMonitoring", enable=False),
+        EnterQueue(at=16000, queue=billing),
+        EnterQueue(at=20000, queue=sales),
+        LanguageChange(at=24000, language="it", stage=LanguageStage.IN_QUEUE_FLOW),
+        Consult(at=32000, is_start=True, music=music),
+        Consult(at=40000, is_start=False, music=None),
+        Conference(at=48000, is_start=True),
+        Conference(at=56000, is_start=False),
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("queue = 3\n", "queue: each one is written under its own [[queue]]"),
+        ("[[queue]]\n", "line 1: [[queue]] 1: 'name' is missing; it is a text"),
+        (
+            "[[queue]]\nname = 'a'\n[[queue]]\nname = 'a'\n",
+            "line 4: [[queue]] 2: name: 'a' is the name of another queue",
+        ),
+        (
+            "[[queue]]\nname = 'a'\nenable_monitoring = true\n",
+            "enable_monitoring: unknown key; did you mean 'enable_audio_monitoring'?",
+        ),
+        ("[[queue]]\nname = 'a'\nlanguage = 'not a tag'\n", "language: a language is a BCP 47"),
+        ("[[queue]]\nname = 'a'\nhold_back_ms = 3001\n", "a whole number of 0 to 3000"),
+        ("[[step]]\nat = 1\nqueue = 'a'\n", "queue: no [[queue]] of this file has the name 'a'"),
+        ("[[step]]\nat = 1\naction = 'secureFlow'\n", "'secureFlow' is not one of 'audioMonit"),
+        ("[[step]]\nat = 1\naction = 'transcription'\nenable = 'NOT_SET'\n", "true or false is"),
+        ("[[step]]\nat = 1\nlanguage = 'de'\nstage = 'trunk'\n", "'trunk' is not one of 'flow'"),
+        ("[[step]]\nat = 1\ntransfer = 'queue'\nlanguages = ['de']\n", "these are the languages"),
+        ("[[step]]\nat = 1\ntransfer = 'ivr'\nlanguages = 'de'\n", "a list is needed, not a t"),
+        ("[[step]]\nat = 1\ntransfer = 'ivr'\nlanguages = [1]\n", "a list of texts is needed"),
+        ("[[step]]\nat = 1\ntransfer = 'ivr'\nlanguages = ['a b']\n", "languages: a language is"),
+        ("[[step]]\nat = 1\nconsult = 'end'\n", "consult: ends what no 'consult = \"start\"'"),
+        ("[[step]]\nat = 1\nconference = 'end'\n", "conference: ends what no 'conference = "),
+        (
+            "[[step]]\nat = 1\nconsult = 'end'\nmusic = 'sounds/music.wav'\n",
+            "music begins with",
+        ),
+        ("[[step]]\nat = 1\nplay = 'both.wav'\nchannel = 'consulted'\n", "the file is stereo"),
+    ],
+)
+def test_a_mistake_in_queues_and_flows_is_named(
+    refusal: Callable[[str], str], text: str, said: str
+) -> None:
+    refused = refusal(text if text.startswith("queue") else text + PLAY)
+    assert said in refused
+
+
+def test_a_single_source_may_be_left_to_what_switches_it_on() -> None:
+    scenario = single_play(Tone(samples=80), is_monitored=False)
+    assert [type(step) for step in scenario.steps] == [Play]
