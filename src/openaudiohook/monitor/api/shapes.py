@@ -224,7 +224,7 @@ class PutConfiguration(_Shape, frozen=True, kw_only=True):
     version: int
     name: str | None = None
     properties: AudioHookProperties | None = None
-    advanced: msgspec.Raw = msgspec.Raw()
+    advanced: msgspec.Raw = msgspec.field(default_factory=msgspec.Raw)
     notes: str | None = None
     credentials: dict[str, CredentialReference] | None = None
 
