@@ -100,21 +100,21 @@ async def test_a_thousand_histories_come_to_what_they_are_though_the_database_wa
     async with projecting(projector):
         for entry in told[:third]:
             journal.append(entry)
-        assert await projector.caught_up(100, timeout_s=60)
+        assert await projector.caught_up(100, timeout_s=120)
         await database_is.away()  # in the middle of the copy
         for entry in told[third : 2 * third]:
             journal.append(entry)
         assert not await projector.caught_up(timeout_s=0.5)
         assert projector.is_away
         await database_is.back()
-        assert await projector.caught_up(projector.number + 1000, timeout_s=60)
+        assert await projector.caught_up(projector.number + 1000, timeout_s=120)
     assert 0 < projector.lag < len(told)  # cut off in the middle; another one goes on
 
     second = Projector(journal, database, batch=77)
     async with projecting(second):
         for entry in told[2 * third :]:
             journal.append(entry)
-        assert await second.caught_up(timeout_s=200)
+        assert await second.caught_up(timeout_s=300)
     assert (second.lag, second.is_away) == (0, False)
 
     async with database.reading() as connection:

@@ -85,8 +85,8 @@ def _part(
             reason=reason,
             requester=requester,
         )
-    for integration in range(chance.randint(1, 5)):
-        for number in range(chance.choice((0, 1, 1, 2, 4))):
+    for integration in range(chance.choice((1, 1, 2, 3, 5))):
+        for number in range(chance.choice((0, 1, 1, 1, 2, 4))):
             session = {
                 "integration_id": f"integration-{integration}",
                 "session_id": f"session-{call['part']}-{integration}-{number}",

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import msgspec
 from sqlalchemy import Table, and_, exists, insert, literal, null, or_, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from openaudiohook.store.entries import (
@@ -77,7 +78,8 @@ async def _call_began(connection: AsyncConnection, number: int, entry: CallBegan
         queue_id=entry.queue_id,
         refused=entry.refused,
     )
-    await _carry_pauses(connection, number, entry)
+    if entry.part:
+        await _carry_pauses(connection, number, entry)
 
 
 async def _carry_pauses(connection: AsyncConnection, number: int, entry: CallBegan) -> None:
@@ -182,13 +184,11 @@ async def _session_ended(connection: AsyncConnection, _number: int, entry: Sessi
 
 async def _pause_began(connection: AsyncConnection, number: int, entry: PauseBegan) -> None:
     key = _pause(entry)
-    holds = select(exists().where(*_equal(pauses, key), pauses.c.end_at.is_(None)))
-    if not await connection.scalar(holds):  # repeating a reason changes nothing
-        await connection.execute(
-            insert(pauses).values(
-                **key, number=number, start_at=entry.at, start_utc_ns=entry.utc_ns
-            )
-        )
+    row = key | {"number": number, "start_at": entry.at, "start_utc_ns": entry.utc_ns}
+    holds = exists().where(*_equal(pauses, key), pauses.c.end_at.is_(None))
+    values = [literal(value, pauses.c[name].type) for name, value in row.items()]
+    # Repeating a reason that holds changes nothing.
+    await connection.execute(insert(pauses).from_select(list(row), select(*values).where(~holds)))
 
 
 async def _pause_ended(connection: AsyncConnection, _number: int, entry: PauseEnded) -> None:
@@ -257,9 +257,10 @@ async def _change(
 async def _put(
     connection: AsyncConnection, table: Table, key: dict[str, Any], **values: Any
 ) -> None:
-    """Change a row, or add it."""
-    if not await _change(connection, table, key, **values):
-        await connection.execute(insert(table).values(**key, **values))
+    """Add a row, or change the one that is there."""
+    dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
+    statement = dialect.insert(table).values(**key, **values)
+    await connection.execute(statement.on_conflict_do_update(index_elements=list(key), set_=values))
 
 
 async def _end_open(
