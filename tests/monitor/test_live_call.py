@@ -26,6 +26,7 @@ from openaudiohook.monitor.steps import (
     Hangup,
     Hold,
     LanguageChange,
+    SecureFlow,
     Transfer,
 )
 from openaudiohook.protocol import SessionEvent
@@ -280,6 +281,40 @@ async def test_the_shortest_frame_that_an_integration_wants_is_the_calls() -> No
     live.drop()
     with pytest.raises(asyncio.CancelledError):
         await live.finished()
+
+
+@pytest.mark.anyio
+async def test_a_secure_flow_of_the_script_that_was_ended_from_outside_ends_once() -> None:
+    clock, notes = Clock(), Notes()
+    script = (SecureFlow(at=800, is_start=True), SecureFlow(at=4_000, is_start=False))
+    live = place(Monitor(now_ns=clock), plain(LONG, *script), notes=notes, queue=ON)
+    clock.to(live, 1_600)
+    assert live.end_secure_pause(SecureKind.FLOW, "scenario") == 1_600
+    clock.to(live, 8_000)
+    assert not live.is_over
+    assert (notes.at("paused"), notes.at("resumed")) == ([800], [1_600])
+    live.drop()
+
+
+@pytest.mark.anyio
+async def test_a_hold_is_a_client_pause_for_who_wants_it() -> None:
+    clock, notes = Clock(), Notes()
+    script = (
+        Transfer(at=100, to="agent"),
+        Hold(at=800, is_start=True, music=None),
+        Hold(at=1_600, is_start=False, music=None),
+        Hold(at=2_400, is_start=True, music=None),
+        Transfer(at=3_200, to="queue"),
+    )
+    scenario = plain(LONG, *script, pauses_on_hold=True)
+    live = place(Monitor(now_ns=clock), scenario, notes=notes, queue=ON)
+    clock.to(live, 8_000)
+    assert [(one.at, *one.more[:3]) for one in notes.all("paused")] == [
+        (800, "client", "hold", "monitor"),
+        (2_400, "client", "hold", "monitor"),
+    ]
+    assert notes.at("resumed") == [1_600, 3_200]
+    live.drop()
 
 
 # On the wire ------------------------------------------------------------------------------

@@ -102,5 +102,7 @@ def test_the_scenario_page_has_every_step_and_every_key() -> None:
     for kind, (_, extras) in scenario._KINDS.items():
         for extra in extras:
             assert f"`{extra}" in told[kind], (kind, extra)
+    calls = SCENARIO[SCENARIO.index("## `[call]`") : SCENARIO.index("## `[[queue]]`")]
+    assert {row[0] for row in rows(calls, "key")} == set(scenario._CALL_KEYS)
     queues = SCENARIO[SCENARIO.index("## `[[queue]]`") : SCENARIO.index("## `[[step]]`")]
     assert {row[0] for row in rows(queues, "key")} == set(scenario._QUEUE_KEYS)

@@ -37,6 +37,7 @@ __all__ = ["SWITCHED_OFF", "Call"]
 SWITCHED_OFF: Final = "monitoring"
 """Why a call is in client pause that is monitored and switched off."""
 
+_MONITOR: Final = "monitor"
 _NEVER: Final = 1 << 62
 _SAMPLES_PER_MS: Final = 8
 _OVERLAID: Final = ("hold", "consult")
@@ -96,6 +97,7 @@ class Call:
         self.cuts: list[tuple[SecureReason, Cut]] = []
         self._placement: Placement | None = placement  # until the entry
         self._tell = placement.observer
+        self._pauses_on_hold = scenario.pauses_on_hold
         self._steps = scenario.steps
         self._next_step = 0
         self._step_at = 0  # where the next one is
@@ -370,6 +372,10 @@ class Call:
         self._show(phase)
 
     def _show(self, phase: Phase, *, is_new: bool = False) -> None:
+        if self._pauses_on_hold and phase == "hold":
+            self.begin_client_pause(_MONITOR, reason="hold")
+        elif self._pauses_on_hold:
+            self.end_client_pause(_MONITOR, reason="hold")
         if is_new or phase == "queue" or phase != self.phase:
             self.phase = phase
             self._tell.phase(phase, self.position, self.queue_id if phase == "queue" else None)

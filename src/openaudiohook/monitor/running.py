@@ -150,7 +150,7 @@ class RunningCall:
             endpoint.stop()
 
     def drop(self) -> None:
-        """End the call at once: nothing more is sent, and its connections are dropped."""
+        """End the call at once: its connections are dropped, and what waits is lost."""
         self._was_interrupted = self._was_interrupted or not self.call.is_over
         self._monitor.clock.remove(self._tick)
         self._end("lost")

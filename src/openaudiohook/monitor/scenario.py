@@ -67,6 +67,7 @@ MAX_HOLD_BACK_MS: Final = MAX_HOLD_BACK_SAMPLES * 1000 // RATE
 
 _LONGEST_CALL_S: Final = 24 * 3600
 _LATER_STAGES: Final = tuple(stage for stage in LanguageStage if stage is not LanguageStage.TRUNK)
+_CALL_KEYS: Final = ("ani", "dnis", "edge", "language", "hold_back_ms", "pause_on_hold")
 _QUEUE_KEYS: Final = (
     "name", "enable_audio_monitoring", "enable_transcription", "language", "hold_back_ms",
 )  # fmt: skip
@@ -81,6 +82,7 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
         edge: where the call's media is handled.
         language: the media language at call entry: the trunk's.
         hold_back_samples: how long audio waits before it leaves, so that it can be taken back.
+        pauses_on_hold: whether a hold is a client pause. It is none by default.
     """
 
     steps: tuple[Step, ...]
@@ -89,6 +91,7 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
     edge: str = "cloud"
     language: str | None = None
     hold_back_samples: int = 0
+    pauses_on_hold: bool = False
 
     def __repr__(self) -> str:
         return f"Scenario(edge={self.edge!r}, steps={len(self.steps)})"
@@ -141,8 +144,9 @@ def load_scenario(path: Path) -> Scenario:
     call = file.section("call")
     settings: dict[str, Any] = {}
     if call is not None:
-        call.refuse_unknown(("ani", "dnis", "edge", "language", "hold_back_ms"))
-        settings = {key: call.text(key) for key in ("ani", "dnis", "edge") if key in call.values}
+        call.refuse_unknown(_CALL_KEYS)
+        settings["pauses_on_hold"] = call.boolean("pause_on_hold", False)
+        settings |= {key: call.text(key) for key in ("ani", "dnis", "edge") if key in call.values}
         if "language" in call.values:
             settings["language"] = _language(call)
         if "hold_back_ms" in call.values:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from openaudiohook.monitor.secure_pause import SecureKind
+from openaudiohook.monitor.secure_pause import SecureKind, SecureReason
 from openaudiohook.monitor.steps import (
     ClientPause,
     Conference,
@@ -44,7 +44,8 @@ def perform(call: Call, step: Step, now_ns: int) -> None:
         case SecureFlow(is_start=True, effective_at=effective_at):
             call.begin_secure_pause(SecureKind.FLOW, REQUESTER, effective_at=effective_at)
         case SecureFlow():
-            call.end_secure_pause(SecureKind.FLOW, REQUESTER)
+            if SecureReason(SecureKind.FLOW, REQUESTER) in call.held_since:  # else it was ended
+                call.end_secure_pause(SecureKind.FLOW, REQUESTER)
         case ClientPause(is_start=True):
             call.begin_client_pause(REQUESTER, reason="flow")
         case ClientPause():

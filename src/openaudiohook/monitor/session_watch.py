@@ -11,7 +11,7 @@ from openaudiohook.fanout.pauses import PauseInterval, length, subtract
 from openaudiohook.monitor.call import Call
 from openaudiohook.monitor.observer import CallObserver, SessionOutcome
 from openaudiohook.protocol.events import (
-    EntitiesReceived,
+    PauseRequested,
     SessionEnded,
     SessionEvent,
     SessionOpened,
@@ -36,6 +36,7 @@ class SessionWatch:
         self._tell = observer
         self._open: dict[str, int] = {}  # the sessions that opened, and how many pauses were told
         self._ended: set[str] = set()
+        self._paused: set[Endpoint] = set()  # who ever asked for a pause
         self._left: set[Endpoint] = set()
 
     def leave(self, endpoint: Endpoint) -> None:
@@ -50,22 +51,22 @@ class SessionWatch:
     def hear(self, endpoint: Endpoint, event: SessionEvent) -> None:
         """Take what a session reports, after the endpoint itself has."""
         match event:
-            case EntitiesReceived():
-                return
             case SessionOpened(media=media):
                 for session in endpoint.report().sessions:
                     if session.session_id not in self._open:
-                        self._opened(endpoint, session, has_media=media is not None)
+                        self._tell_open(endpoint, session, has_media=media is not None)
             case SessionEnded():
                 self._tell_ends(endpoint)
-            case _:
+            case PauseRequested():
+                self._paused.add(endpoint)
+            case _ if endpoint in self._paused:  # that it is over is only seen a moment later
                 self._tell_pauses(endpoint)
 
     def done(self, endpoint: Endpoint) -> None:
         """The endpoint's part is over: it has no session any more, and gets no other."""
         self._tell_ends(endpoint, is_done=True)
 
-    def _opened(self, endpoint: Endpoint, session: SessionReport, *, has_media: bool) -> None:
+    def _tell_open(self, endpoint: Endpoint, session: SessionReport, *, has_media: bool) -> None:
         self._open[session.session_id] = 0
         at = session.account.opened_at
         assert at is not None
@@ -79,16 +80,16 @@ class SessionWatch:
             is_over = is_done or session.account.ended_at is not None
             if is_over and session.session_id in self._open.keys() - self._ended:
                 self._ended.add(session.session_id)
-                self._pauses(endpoint, session)
+                self._tell_new_pauses(endpoint, session)
                 self._tell.session_ended(endpoint, self._outcome(session), session.failure)
 
     def _tell_pauses(self, endpoint: Endpoint) -> None:
         """Tell of the pauses that are over."""
         for session in endpoint.report().sessions:
             if session.session_id in self._open.keys() - self._ended:
-                self._pauses(endpoint, session, before=session.end)
+                self._tell_new_pauses(endpoint, session, before=session.end)
 
-    def _pauses(
+    def _tell_new_pauses(
         self, endpoint: Endpoint, session: SessionReport, *, before: int | None = None
     ) -> None:
         asked = [one for one in session.account.intervals if one.cause is PauseCause.SERVER]
@@ -97,9 +98,9 @@ class SessionWatch:
             if before is not None and pause.end >= before:
                 break  # it may hold still
             self._open[session.session_id] += 1
-            self._paused(endpoint, session, pause)
+            self._tell_pause(endpoint, session, pause)
 
-    def _paused(self, endpoint: Endpoint, session: SessionReport, pause: PauseInterval) -> None:
+    def _tell_pause(self, endpoint: Endpoint, session: SessionReport, pause: PauseInterval) -> None:
         # A session that follows another one has its pauses, too: they were told.
         start = max(pause.start, session.start)
         if start < pause.end:
