@@ -244,6 +244,11 @@ def test_a_call_that_runs_still_is_said_to() -> None:
     assert explanation.parts[0].phases == ((6 * S, "agent"),)
 
 
+def test_a_session_that_is_still_closing_is_said_to_be() -> None:
+    found = trouble(explained(*MONITORED, opened(), OVER))
+    assert (found.kind, "not closed yet" in found.text) == ("closing", True)
+
+
 def test_a_secure_pause_that_holds_is_named_with_who_holds_it() -> None:
     held = entry(PauseBegan, S, cause="secure", reason="api", requester="client:ops")
     explanation = explained(*MONITORED, opened(), held)

@@ -77,7 +77,7 @@ def _line(event: dict[str, Any], *, with_remedy: bool) -> str:
     from openaudiohook.monitor.events import CATALOGUE
 
     kind = CATALOGUE.get(event["eventEntity"]["id"])
-    about = event.get("entityName") or event.get("entityId", "")
+    about = event.get("entityName") or event["entityType"]
     call = f" [{event['conversationId']}]" if event.get("conversationId") else ""
     level = "" if kind is None else f"{kind.level:<7} "
     line = (

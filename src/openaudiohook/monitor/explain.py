@@ -44,7 +44,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         kind: `good`, `not-monitored`, `not-connected`, `late`, `discarded`, `lost`, `paused`,
-            `moved`, `cut-off` or `event`.
+            `moved`, `cut-off`, `closing` or `event`.
         text: what happened, and why.
         remedy: what helps; None where nothing is wrong.
         integration_id: of which integration; None where it is about the call.
@@ -291,6 +291,12 @@ def _about_lane(chronicle: Chronicle, part: Part, lane: Lane) -> Iterable[Findin
         return
     entry = part.monitored_from or 0
     is_whole = True
+    if part.ended is not None and any(session.ended is None for session in sessions):
+        is_whole = False
+        yield found(
+            "closing",
+            "its session is not closed yet: what it sent and missed is known once it is; ask again",
+        )
     if lane.opened_at - entry > _PROMPT:
         is_whole = False
         why = f": {causes}" if causes else ""
