@@ -34,6 +34,7 @@ class Talk:
         headers: of its request.
         heard: every message that came.
         audio: every binary message that came.
+        log: both, in order.
         seq: the number of what was said last.
         gone: set when the connection is.
     """
@@ -44,6 +45,7 @@ class Talk:
         self.headers: Headers = connection.request.headers
         self.heard: list[Json] = []
         self.audio: list[bytes] = []
+        self.log: list[Json | bytes] = []
         self.seq = 0
         self.gone = asyncio.Event()
 
@@ -65,9 +67,11 @@ class Talk:
             data = await self.connection.recv()
             if isinstance(data, bytes):
                 self.audio.append(data)
+                self.log.append(data)
                 continue
             message: Json = json.loads(data)
             self.heard.append(message)
+            self.log.append(message)
             if kind in (None, message["type"]):
                 return message
 
@@ -87,6 +91,16 @@ class Talk:
                 await self.say("pong")
             elif kind == "close":
                 await self.say("closed")
+
+    async def obey_until(self, event: asyncio.Event) -> None:
+        """Do so until something has happened, or the connection is gone."""
+        answers, waits = asyncio.ensure_future(self.obey()), asyncio.ensure_future(event.wait())
+        await asyncio.wait((answers, waits), return_when=asyncio.FIRST_COMPLETED)
+        waits.cancel()
+        if answers.done():
+            await answers
+        answers.cancel()
+        await asyncio.wait((answers,))
 
     def types(self) -> list[str]:
         """The types of what was heard."""

@@ -93,7 +93,8 @@ class Cursor:
         layout: what it is sent of the audio; None where it wants none.
         fault: the type of an error of our own that ended this endpoint's part in the call.
         on_throttled: told when audio begins to be left out because the endpoint is behind, and
-            when that ends; and the position.
+            when that ends; with the position and the time.
+        taken_ns: when the endpoint was last seen to take something while it was throttled.
     """
 
     __slots__ = (
@@ -109,6 +110,7 @@ class Cursor:
         "_is_smooth",
         "_is_throttled",
         "_is_unflushed",
+        "_least_unsent",
         "_opened_at",
         "_outlet",
         "_pauses",
@@ -121,11 +123,14 @@ class Cursor:
         "is_whole",
         "layout",
         "on_throttled",
+        "taken_ns",
     )
 
     def __init__(self, call: Fanout, *, earlier: Cursor | None = None) -> None:
         self.fault: str | None = None
-        self.on_throttled: Callable[[bool, int], None] | None = None
+        self.on_throttled: Callable[[bool, int, int], None] | None = None
+        self.taken_ns: int | None = None
+        self._least_unsent = 0  # while it is throttled
         self._is_unflushed = False
         self._is_smooth = False  # nothing but whole frames, each as it gets complete
         self._call = call
@@ -443,6 +448,8 @@ class Cursor:
                 session.drop_audio(due - position, now_ns)
                 continue
             if self._is_throttled:
+                if (unsent := self._unsent(outlet)) < self._least_unsent:
+                    self._least_unsent, self.taken_ns = unsent, now_ns
                 self._is_throttled = self._is_congested(outlet)
                 if self._is_throttled and not is_final:
                     is_restless = True
@@ -451,7 +458,7 @@ class Cursor:
                 self._skip(position, due)
                 self._is_unflushed = True
                 if not self._is_throttled and self.on_throttled is not None:
-                    self.on_throttled(False, due)
+                    self.on_throttled(False, due, now_ns)
                 continue
             is_first = budget == call.burst_samples
             if self._is_unflushed and not is_first:
@@ -464,8 +471,9 @@ class Cursor:
                 # one can still push what waits out of the ring.
                 if (is_late and self._is_congested(outlet)) or position < ring.tail:
                     self._is_throttled = True
+                    self._least_unsent = self._unsent(outlet)
                     if self.on_throttled is not None:
-                        self.on_throttled(True, position)
+                        self.on_throttled(True, position, now_ns)
                     continue
             if budget <= 0 or not outlet.is_writable:
                 is_restless = True

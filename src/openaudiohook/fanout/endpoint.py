@@ -236,6 +236,7 @@ class Endpoint:
             now_ns=now_ns(),
             reconnections=config.reconnections,
             language=details.language,
+            patience_ns=(timers or ClientTimers()).ping_ns,
             on_notice=self._tell,
         )
         self._drivers: list[Driver] = []

@@ -17,7 +17,7 @@ from openaudiohook.fanout.cursor import Cursor, Outlet
 from openaudiohook.fanout.engine import Fanout
 from openaudiohook.fanout.failures import Failure, FailureKind, disconnected, violated
 from openaudiohook.fanout.notices import Notice, NoticeKind
-from openaudiohook.protocol.client import ClientSession
+from openaudiohook.protocol.client import ClientSession, ClientTimers
 from openaudiohook.protocol.events import (
     DisconnectRequested,
     PeerViolated,
@@ -106,7 +106,7 @@ class Leg:
         "session",
         "session_id",
         "start",
-        "throttled",
+        "throttled_at",
         "warned_ns",
     )
 
@@ -124,8 +124,8 @@ class Leg:
         self.lost_at: int | None = None
         self.disconnect: DisconnectReason | None = None
         self.failure: Failure | None = None
-        self.throttled: tuple[int, int] | None = None  # since which sample, and what was unsent
-        self.warned_ns: int | None = None
+        self.throttled_at: int | None = None  # since which sample, where that was told
+        self.warned_ns: dict[NoticeKind, int] = {}
 
     def close(self, reason: CloseReason, now_ns: int) -> None:
         """End its part of the stream here, where that has not ended yet."""
@@ -153,6 +153,7 @@ class Succession:
         language: the media language at the first monitored sample, where it is known.
         jitter: makes a number from 0 to 1.
         now_ns: the time.
+        patience_ns: how long a `pong` may take; who takes no audio for as long is gone.
         on_notice: told what an operator should know.
 
     Attributes:
@@ -174,6 +175,7 @@ class Succession:
         now_ns: int,
         reconnections: bool = False,
         language: str | None = None,
+        patience_ns: int = ClientTimers().ping_ns,
         on_notice: Callable[[Notice], None] = lambda notice: None,
     ) -> None:
         self.cursor = call.attach()
@@ -188,6 +190,7 @@ class Succession:
         self._jitter = jitter
         self._reconnections = reconnections
         self._language = language
+        self._patience_ns = patience_ns
         self._on_notice = on_notice
         self._streaming: Leg | None = None
         self._dialling: Leg | None = None
@@ -319,10 +322,10 @@ class Succession:
                 if not leg.session.is_handing_over:
                     leg.failure = leg.failure or disconnected(reason, is_open=leg.is_open)
             case PeerViolated(is_fatal=True):
-                leg.failure = leg.failure or violated(event, is_congested=self._is_congested(leg))
+                is_congested = self._is_congested(leg, now_ns)
+                leg.failure = leg.failure or violated(event, is_congested=is_congested)
             case PeerViolated(code=ErrorCode.RATE_LIMITED):
-                if leg.warned_ns is None or now_ns - leg.warned_ns >= _WARN_AGAIN_NS:
-                    leg.warned_ns = now_ns
+                if self._may_warn(leg, NoticeKind.RATE_WARNING, now_ns):
                     self._tell(leg, NoticeKind.RATE_WARNING, event.problem)
             case SessionEnded():
                 self._ended(leg, event, now_ns)
@@ -439,24 +442,30 @@ class Succession:
         self.is_over = True
         self.cursor.end()
 
-    def _throttled(self, leg: Leg, is_throttled: bool, position: int) -> None:
-        assert leg.outlet is not None
+    def _throttled(self, leg: Leg, is_throttled: bool, position: int, now_ns: int) -> None:
         if is_throttled:
-            leg.throttled = position, leg.outlet.unsent_bytes()
-            text = "it takes the audio too slowly; some is left out from here on"
-            self._tell(leg, NoticeKind.THROTTLED, text)
-        elif leg.throttled is not None:
-            seconds = (position - leg.throttled[0]) / SAMPLE_RATE
-            leg.throttled = None
-            self._tell(
-                leg, NoticeKind.CAUGHT_UP, f"it keeps up again; {seconds:.1f} s are left out"
-            )
+            if self._may_warn(leg, NoticeKind.THROTTLED, now_ns):
+                leg.throttled_at = position
+                text = "it takes the audio too slowly; some is left out from here on"
+                self._tell(leg, NoticeKind.THROTTLED, text)
+        elif leg.throttled_at is not None:
+            seconds = (position - leg.throttled_at) / SAMPLE_RATE
+            leg.throttled_at = None
+            text = f"it keeps up again; {seconds:.1f} s are left out"
+            self._tell(leg, NoticeKind.CAUGHT_UP, text)
 
-    def _is_congested(self, leg: Leg) -> bool:
-        """Whether a throttled endpoint has taken some of what had been sent: slow, not gone."""
-        if leg.throttled is None or leg.outlet is None:
+    def _is_congested(self, leg: Leg, now_ns: int) -> bool:
+        """Whether an endpoint that is behind still takes what it is sent: slow, and not gone."""
+        taken_ns = None if leg.cursor is None else leg.cursor.taken_ns
+        return taken_ns is not None and now_ns - taken_ns <= self._patience_ns
+
+    def _may_warn(self, leg: Leg, kind: NoticeKind, now_ns: int) -> bool:
+        """Whether a warning that may come over and over was not given for a while."""
+        warned_ns = leg.warned_ns.get(kind)
+        if warned_ns is not None and now_ns - warned_ns < _WARN_AGAIN_NS:
             return False
-        return leg.outlet.unsent_bytes() < leg.throttled[1]
+        leg.warned_ns[kind] = now_ns
+        return True
 
     def _tell(self, leg: Leg, kind: FailureKind | NoticeKind, text: str) -> None:
         self._on_notice(Notice(kind, text, leg.session_id))
@@ -465,7 +474,7 @@ class Succession:
         return round(self._retry.delay_s(self._tries - 1, self._jitter()) * 1e9)
 
 
-_WARN_AGAIN_NS: Final = 10_000_000_000
+_WARN_AGAIN_NS: Final = 30_000_000_000
 _INTERNAL = Failure(
     "internal error; the session was ended", may_pass=True, kind=FailureKind.INTERNAL
 )
