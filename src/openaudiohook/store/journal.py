@@ -140,6 +140,8 @@ class Journal:
                 await asyncio.shield(self._flush)
             except OSError as error:
                 raise JournalError(f"the journal cannot be put on disk: {error.strerror}") from None
+            if self._flush is not None and self._flush.done():
+                await asyncio.sleep(0)  # waiting for what is done lets nobody else run
 
     def read(self, after: int = 0, limit: int = 1000) -> list[tuple[int, Entry]]:
         """Return at most `limit` entries that follow the one numbered `after`, from disk.
