@@ -69,6 +69,7 @@ async def assembled(config: MonitorConfig) -> AsyncIterator[Assembled]:
             monitor=Monitor(free_pauses=config.free_pauses, ssl=ssl),
             media_dir=media_dir,
             allow_ws=config.allow_ws,
+            region=config.region,
             free_pauses=config.free_pauses,
         )
         await platform.start()
