@@ -1,23 +1,16 @@
-"""Every combination of queue, flow and action, on real calls over real connections.
-
-A call comes through a flow, a queue and another flow. What each of them says, and what follows for
-the wire, is written down here once more, apart from the code: the last one that says anything
-decides, and one that says nothing leaves it.
-"""
+"""Every combination of queue, flow and action, on real calls over real connections."""
 
 from __future__ import annotations
 
 import asyncio
-import itertools
-from typing import NamedTuple
 
 import pytest
 from tests.monitor.observing import Notes, wire
+from tests.monitor.precedence import END, FLOWS, ROWS, TIMES, Flow, Row, expected, paused, says
 from tests.monitor.services import Service, Session, serving
 
 from openaudiohook.monitor import Monitor
 from openaudiohook.monitor.live_call import LiveCall
-from openaudiohook.monitor.policy import Action
 from openaudiohook.monitor.scenario import EnterQueue, FlowAction, Hangup, Play, Scenario, Step
 from openaudiohook.monitor.sources.tone import Tone
 from openaudiohook.protocol.events import OpenRequested
@@ -26,61 +19,6 @@ from openaudiohook.store.records import Queue
 pytestmark = pytest.mark.integration
 
 ORGANIZATION = "5b2f6c0e-8f5d-4a1b-b7a4-2d9c64f3a001"
-TIMES = (0, 1_001, 2_402)
-END = 4_003
-
-
-class Flow(NamedTuple):
-    """What a flow's action says; a flow without the action is None."""
-
-    action: Action
-    enable: bool | None
-
-
-class Row(NamedTuple):
-    """One call: a flow, a queue's two switches, a flow."""
-
-    first: Flow | None
-    monitoring: bool
-    transcription: bool
-    last: Flow | None
-
-
-FLOWS: list[Flow | None] = [
-    None,
-    *(
-        Flow(action, enable)
-        for action in ("audioMonitoring", "transcription")
-        for enable in (True, False, None)
-    ),
-]
-ROWS = [
-    Row(first, monitoring, transcription, last)
-    for first, monitoring, transcription, last in itertools.product(
-        FLOWS, (False, True), (False, True), FLOWS
-    )
-]
-
-
-def says(flow: Flow | None) -> bool | None:
-    """What a flow makes of the switch; None where it leaves it. NOT_SET disables."""
-    return None if flow is None else flow.enable is True
-
-
-def expected(row: Row) -> list[tuple[str, int]]:
-    """What the wire shows, by the table; nothing where nobody is connected."""
-    said = (says(row.first), row.monitoring or row.transcription, says(row.last))
-    shown: list[tuple[str, int]] = []
-    was = False
-    for at, on in zip(TIMES, said, strict=True):
-        if on is None or on == was:
-            continue
-        if not shown:
-            shown.append(("open", at))
-        else:
-            shown.append(("resumed" if on else "paused", at))
-        was = on
-    return [*shown, ("close", END)] if shown else []
 
 
 def scenario(row: Row) -> Scenario:
@@ -98,12 +36,6 @@ def scenario(row: Row) -> Scenario:
     if row.last is not None:
         steps.append(FlowAction(at=TIMES[2], action=row.last.action, enable=row.last.enable))
     return Scenario(steps=(*steps, Hangup(at=END)))
-
-
-def paused(shown: list[tuple[str, int]]) -> list[tuple[int, int]]:
-    starts = [at for what, at in shown if what == "paused"]
-    ends = [at for what, at in shown if what == "resumed"]
-    return list(itertools.zip_longest(starts, ends, fillvalue=END))
 
 
 def audio(shown: list[tuple[str, int]]) -> bytes:
