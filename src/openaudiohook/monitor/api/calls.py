@@ -6,13 +6,15 @@ The platform has no such routes: there, calls come from telephones.
 from __future__ import annotations
 
 import contextlib
+import re
+from decimal import Decimal
 from typing import Any, Final
 
 import msgspec
 from litestar import Response, Router, get, post
 from litestar.params import JSONBody
 
-from openaudiohook.exceptions import NotFound
+from openaudiohook.exceptions import ConfigurationError, NotFound
 from openaudiohook.monitor.api.access import Asker, Desk, Id, scoped
 from openaudiohook.monitor.api.body import Json
 from openaudiohook.monitor.api.errors import problems
@@ -24,6 +26,9 @@ __all__ = ["ROUTER"]
 
 PATH: Final = "/api/v2/audiohook/calls"
 
+_UUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+_MOST_DIGITS: Final = 12
+
 
 @post("/", dto=Json[PlaceCall], responses=problems(400))
 async def place_call(data: JSONBody[PlaceCall], platform: Desk, caller: Asker) -> Response[Placed]:
@@ -32,6 +37,10 @@ async def place_call(data: JSONBody[PlaceCall], platform: Desk, caller: Asker) -
     In a queue that is switched on it is monitored at once. On an edge whose calls may not be
     monitored it goes on all the same, unmonitored, and an event says why.
     """
+    _require_plain("speed", data.speed)
+    _require_plain("source.tone", data.source.tone)
+    if data.conversation_id is not None and not _UUID.fullmatch(data.conversation_id):
+        raise ConfigurationError("conversationId: a UUID is needed, in the form 8-4-4-4-12")
     call = await platform.place_call(caller.organization_id, data, requester=caller.requester)
     return Response(
         Placed(conversation_id=call.conversation_id),
@@ -113,10 +122,22 @@ async def attach_source(
 
     It begins a new part, under every reason for a pause that was not taken back.
     """
+    _require_plain("tone", data.tone)
     await platform.attach_source(
         caller.organization_id, conversation_id, data, requester=caller.requester
     )
     return platform.call_state(caller.organization_id, conversation_id)
+
+
+def _require_plain(name: str, value: Decimal | None) -> None:
+    """Refuse what is no number, and numbers of so many digits that to reckon takes for ever."""
+    if value is None:
+        return
+    exponent = value.as_tuple().exponent
+    if not isinstance(exponent, int) or exponent < -_MOST_DIGITS or value.adjusted() > _MOST_DIGITS:
+        raise ConfigurationError(
+            f"{name}: a number of at most {_MOST_DIGITS} digits on each side of the point is needed"
+        )
 
 
 ROUTER: Final = Router(

@@ -28,7 +28,7 @@ from openaudiohook.exceptions import (
     VersionConflict,
 )
 
-__all__ = ["CORRELATION_HEADER", "HANDLERS", "ApiError", "Detail", "ErrorBody", "problems"]
+__all__ = ["CORRELATION_HEADER", "HANDLERS", "ApiError", "Detail", "ErrorBody", "camel", "problems"]
 
 CORRELATION_HEADER: Final = "ININ-Correlation-Id"
 """The header that repeats `contextId`, where the platform's users look for it."""
@@ -212,12 +212,27 @@ def _of_the_framework(request: Request[Any, Any, Any], error: HTTPException) -> 
     details: list[Detail] = []
     if isinstance(error, ValidationException):
         for each in error.extra if isinstance(error.extra, list) else ():
-            details.append(Detail(error_code="invalid.value", field_name=str(each.get("key", ""))))
-            message = f"{each.get('key', 'request')}: {each.get('message', message)}"
+            field = camel(str(each.get("key", "")))
+            details.append(Detail(error_code="invalid.value", field_name=field))
+            message = f"{field}: {each.get('message', message)}"
+    handler = request.scope.get("route_handler")
     return _answer(
         request,
-        ApiError(status, _CODES[status], message, details=details, headers=error.headers),
+        ApiError(
+            status,
+            _CODES[status],
+            message,
+            details=details,
+            headers=error.headers,
+            oauth=None if handler is None else handler.opt.get("oauth"),
+        ),
     )
+
+
+def camel(name: str) -> str:
+    """Spell a name of ours as the wire does: `page_size` is `pageSize` there."""
+    first, *rest = name.split("_")
+    return first + "".join(map(str.title, rest))
 
 
 def _unexpected(request: Request[Any, Any, Any], error: Exception) -> Response[ErrorBody]:

@@ -26,7 +26,7 @@ _NOT_STORED: Final = {"Cache-Control": "no-store"}
 class TokenRequest(msgspec.Struct, frozen=True, kw_only=True):
     """A login; the client's id and secret stand here or in an `Authorization: Basic` header."""
 
-    grant_type: str
+    grant_type: str | None = None
     client_id: str | None = None
     client_secret: str | None = None
     scope: str | None = None
@@ -38,19 +38,21 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
     status: str = "ok"
 
 
-@post(TOKEN_PATH, status_code=200, responses=problems(400), tags=["Login"], security=[])
+@post(
+    TOKEN_PATH,
+    status_code=200,
+    responses=problems(400),
+    tags=["Login"],
+    opt={"oauth": "invalid_request"},
+)
 async def issue_token(
     data: URLEncodedBody[TokenRequest],
     request: Request[Any, Any, Any],
 ) -> Response[Issued]:
     """Log in with client credentials (RFC 6749 section 4.4)."""
     if data.grant_type != _GRANT:
-        raise ApiError(
-            400,
-            "bad.request",
-            f"The one grant_type here is '{_GRANT}'.",
-            oauth="unsupported_grant_type",
-        )
+        oauth = "invalid_request" if data.grant_type is None else "unsupported_grant_type"
+        raise ApiError(400, "bad.request", f"The one grant_type here is '{_GRANT}'.", oauth=oauth)
     client_id, secret = _credentials(request.headers.get("Authorization"), data)
     issued = request.app.state.tokens.issue(
         client_id,
@@ -61,7 +63,7 @@ async def issue_token(
     return Response(issued, headers=_NOT_STORED)
 
 
-@get(HEALTH_PATH, tags=["Health"], security=[])
+@get(HEALTH_PATH, tags=["Health"])
 async def health() -> Health:
     """Say that the control interface answers."""
     return Health()

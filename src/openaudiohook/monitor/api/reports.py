@@ -15,7 +15,7 @@ from litestar.params import QueryParameter
 from litestar.response import ServerSentEvent, ServerSentEventMessage
 
 from openaudiohook.monitor.api.access import Asker, Desk, scoped
-from openaudiohook.monitor.api.errors import problems
+from openaudiohook.monitor.api.errors import camel, problems
 from openaudiohook.monitor.api.shapes import (
     AuditEntry,
     AuditEntryListing,
@@ -222,7 +222,7 @@ def _audit(number: int, entry: Entry) -> AuditEntry:
         entity_type, entity_id = entry.entity_type, entry.entity_id
     else:
         action, entity_type, entity_id = kind, "call", str(conversation_id)
-        detail = {_camel(name): each for name, each in said.items() if name not in _AUDIT_ENVELOPE}
+        detail = {camel(name): each for name, each in said.items() if name not in _AUDIT_ENVELOPE}
     return AuditEntry(
         number=number,
         timestamp=utc(entry.utc_ns),
@@ -233,11 +233,6 @@ def _audit(number: int, entry: Entry) -> AuditEntry:
         conversation_id=conversation_id,
         detail=detail,
     )
-
-
-def _camel(name: str) -> str:
-    first, *rest = name.split("_")
-    return first + "".join(map(str.title, rest))
 
 
 def _next(what: str, page: list[tuple[int, Any]], size: int, **query: str | None) -> str | None:
