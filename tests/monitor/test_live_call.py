@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import time
 from fractions import Fraction
 from typing import Any
@@ -146,6 +147,42 @@ async def test_a_secure_pause_ends_at_the_sample_that_is_live_and_not_before(
         (cut.began, "secure", "agent", "agent:anna", before, {}),
         (ended, "secure", "agent", "agent:anna"),
     ]
+    live.drop()
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("seed", range(12))
+async def test_nothing_that_passes_while_anybody_holds_the_pause_is_ever_kept(seed: int) -> None:
+    chance, clock = random.Random(seed), Clock()
+    live = place(Monitor(now_ns=clock), queue=ON)
+    owners = [AGENT, API, (SecureKind.FLOW, "flow:pay"), (SecureKind.SBC, "sbc:one")]
+    held: set[tuple[SecureKind, str]] = set()
+    secret: list[tuple[int, int]] = []
+    at = since = 0
+    for _ in range(60):
+        at += chance.choice((1, 37, 799, 800, 1_603, 4_001))
+        if chance.random() < 0.5:
+            clock.to(live, at)  # else the Monitor has not played that far when it is asked
+        clock.now_ns = 1_000_000_007 + at * NS
+        owner = chance.choice(owners)
+        if owner in held:
+            held.remove(owner)
+            assert live.end_secure_pause(*owner) == at
+            if not held:
+                secret.append((since, at))
+        else:
+            since = since if held else at
+            held.add(owner)
+            assert live.begin_secure_pause(*owner).position <= at
+    clock.to(live, at + 800)
+    secret += [(since, at + 800)] if held else []
+    ring, whole = heard(live), said(at + 800)
+    for start, end in secret:
+        assert set(ring[start:end]) <= {SILENCE}
+    # What was cut beyond that lies right before it: the frame that had not been written yet.
+    spoken = [n for n in range(len(ring)) if not any(a <= n < b for a, b in secret)]
+    cut = [n for n in spoken if ring[n] != whole[n]]
+    assert all(any(0 < a - n <= 800 + 4_001 for a, _ in secret) for n in cut)
     live.drop()
 
 
