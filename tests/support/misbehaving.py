@@ -92,6 +92,11 @@ class Talk:
             elif kind == "close":
                 await self.say("closed")
 
+    async def listen(self) -> None:
+        """Answer nothing until the connection is gone."""
+        while True:
+            await self.hear()
+
     async def obey_until(self, event: asyncio.Event) -> None:
         """Do so until something has happened, or the connection is gone."""
         answers, waits = asyncio.ensure_future(self.obey()), asyncio.ensure_future(event.wait())
