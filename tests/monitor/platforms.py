@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-from tests.monitor.services import KEY, SECRET, Service, until
+from tests.monitor.services import KEY, SECRET, until
 
 from openaudiohook.monitor.media import SourceRequest
 from openaudiohook.monitor.monitor import Monitor
@@ -62,17 +63,28 @@ async def platform_in(directory: Path, **settings: Any) -> AsyncIterator[Platfor
         await database.close()
 
 
+class Listening(Protocol):
+    """A service that can be streamed to."""
+
+    @property
+    def uri(self) -> str: ...
+
+
 async def integrate(
-    platform: Platform, service: Service, *, name: str = "one", **settings: Any
+    platform: Platform,
+    service: Listening,
+    *,
+    name: str = "one",
+    key: str = KEY,
+    secret: bytes = SECRET,
+    **settings: Any,
 ) -> Integration:
     """Create an integration for a service, and have it active."""
-    import base64
-
     credential = await platform.create_credential(
         ORG,
         name=name,
-        api_key=KEY,
-        client_secret=base64.b64encode(SECRET).decode(),
+        api_key=key,
+        client_secret=base64.b64encode(secret).decode(),
         requester=ADMIN,
     )
     created = await platform.create_integration(ORG, name=name, requester=ADMIN)

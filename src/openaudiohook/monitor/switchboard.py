@@ -268,9 +268,8 @@ class Switchboard(Custody):
         if queue is None and queue_id is not None:
             with contextlib.suppress(NotFound):
                 before = self._directory.queue(key[0], queue_id)
-                scenario = replace(
-                    scenario, hold_back_samples=before.hold_back_ms * _SAMPLES_PER_MS
-                )
+                held_back = max(scenario.hold_back_samples, before.hold_back_ms * _SAMPLES_PER_MS)
+                scenario = replace(scenario, hold_back_samples=held_back)
         keeper = self._keeper(key, known.part + 1, edge=scenario.edge, queue_id=queue_id)
         is_on, phase = bool(known.is_on), known.phase
         call = LiveCall(

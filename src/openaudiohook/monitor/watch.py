@@ -1,9 +1,9 @@
 """What has to be looked at now and then while a Monitor runs.
 
 Every second: how far each open session is, so that a crash loses no more of it; how long answers of
-services take; and whether the journal and the database can be written. Every minute: secure pauses that may have been forgotten,
-and conversations that nobody came back to. Every hour: the audit's head goes out as an event, so
-that whoever keeps it finds a journal that was cut off.
+services take; and whether the journal and the database can be written. Every minute: secure pauses
+that may have been forgotten, and conversations that nobody came back to. Every hour: the audit's
+head goes out as an event, so that whoever keeps it finds a journal that was cut off.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from typing import Final
 from weakref import WeakKeyDictionary
 
-from openaudiohook.exceptions import JournalError, StoreError
+from openaudiohook.exceptions import JournalError
 from openaudiohook.fanout.endpoint import Endpoint
 from openaudiohook.monitor.bulletins import Bulletins
 from openaudiohook.monitor.conversations import Known
@@ -83,6 +83,7 @@ class Watch:
         self._is_journal_away = False
         self._is_database_away = False
         self._exported = 0
+        self._noted: set[str] = set()
 
     async def run(self) -> None:
         """Tick every second until cancelled."""
@@ -90,8 +91,8 @@ class Watch:
             await asyncio.sleep(1)
             try:
                 await self.tick()
-            except StoreError as error:
-                _log.error("looking after the calls failed: %s", error)
+            except Exception as error:  # whatever it is, the next second may be better
+                _log.error("looking after the calls failed: %s", type(error).__name__)
 
     async def tick(self) -> None:
         """Do what is due a second after the last time."""
@@ -154,8 +155,13 @@ class Watch:
                     session.integration_id,
                     position,
                 )
-        if positions:
+        try:
             self._positions.note(positions)
+            for session_id in self._noted - positions.keys():
+                self._positions.forget(session_id)  # the journal has its end
+            self._noted = set(positions)
+        except JournalError as error:
+            _log.warning("positions were not noted: %s", error)
 
     def _note_round_trips(self) -> None:
         for call in self._live_calls.values():
