@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 from tests.monitor.services import Service, Session, serving, until
-from tests.monitor_api.controls import READER, STRANGER, Control, controlled
+from tests.monitor_api.controls import ADMIN, READER, STRANGER, Control, controlled
 
 from openaudiohook.protocol.events import AudioPaused, AudioResumed, LanguageUpdated
 
@@ -311,7 +311,7 @@ async def test_a_stream_of_events_is_let_go_when_nobody_listens(tmp_path: Path) 
     async with controlled(tmp_path) as control:
         subscriptions = control.server._app.state.subscriptions
         async with httpx.AsyncClient(base_url=control.server.uri) as client:
-            headers = {**dict(control.client.headers), "Accept": "text/event-stream"}
+            headers = {**await control.login(ADMIN), "Accept": "text/event-stream"}
             async with client.stream("GET", EVENTS, headers=headers) as answer:
                 assert answer.is_success
                 await until(lambda: subscriptions)
