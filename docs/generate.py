@@ -6,9 +6,10 @@ Usage: generate.py --write | --check
 from __future__ import annotations
 
 import json
+import re
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import msgspec
@@ -18,6 +19,12 @@ from prometheus_client.metrics import MetricWrapperBase
 from prometheus_client.metrics_core import Metric
 
 from openaudiohook.cli import COMMANDS, main
+from openaudiohook.monitor.config import ENVIRONMENT_PREFIX as MONITOR_PREFIX
+from openaudiohook.monitor.config import SETTINGS as MONITOR_SETTINGS
+from openaudiohook.monitor.config import MonitorConfig
+from openaudiohook.monitor.declared import SCOPES, Key
+from openaudiohook.monitor.declared import SECTIONS as MONITOR_SECTIONS
+from openaudiohook.monitor.events import CATALOGUE
 from openaudiohook.service.config import ENVIRONMENT_PREFIX, SETTINGS, ServiceConfig
 from openaudiohook.service.metrics import Metrics, SupervisorMetrics
 
@@ -88,27 +95,73 @@ def state_rows(role: Role) -> list[str]:
 
 
 def configuration_page() -> str:
-    """Every key a service can be told."""
+    """Every key a service and a Monitor can be told."""
     parts = [
-        "# Configuration of a service",
+        "# Configuration",
         (
-            "What `openaudiohook serve` and `load_config` read. A TOML file comes first, then the"
-            " environment, then options; later ones win. Relative paths in a file start at the"
-            " file."
+            "A TOML file comes first, then the environment, then options; later ones win. Relative"
+            " paths in a file start at the file. Unknown keys and malformed values are errors that"
+            " name the place and what would be right."
         ),
+        "## Configuration of a service",
         (
-            "Lists are separated by commas in the environment. Unknown keys and malformed values"
-            " are errors that name the place and what would be right."
+            "What `openaudiohook serve` and `load_config` read. Lists are separated by commas in"
+            " the environment."
         ),
+        "\n".join(service_rows()),
+        "## Configuration of a Monitor",
+        (
+            "What `openaudiohook monitor` and `load_monitor_config` read: keys of `[monitor]`, and"
+            " tables that may be written several times."
+            " [Administer the Monitor](../howto/administer-the-monitor.md) shows a whole file."
+        ),
+        "### [monitor]",
+        "\n".join(monitor_rows()),
     ]
-    rows = ["| key | in the environment | default | meaning |", "| --- | --- | --- | --- |"]
+    for section, keys in MONITOR_SECTIONS.items():
+        parts += [f"### [[{section}]]", "\n".join(section_rows(keys))]
+        if section == "clients":
+            rows = (f"| `{scope}` | {meaning} |" for scope, meaning in SCOPES.items())
+            parts.append("\n".join(["| scope | allows |", "| --- | --- |", *rows]))
+    parts.append(
+        'A secret may stand elsewhere: `api_key = { env = "NAME" }`, or `{ file = "PATH" }`. An'
+        " organization need not be named where there is only one; where none is declared there is"
+        " one, called `default`."
+    )
+    return "\n\n".join(parts) + "\n"
+
+
+def service_rows() -> Iterator[str]:
+    """The table of a service's keys."""
+    yield "| key | in the environment | default | meaning |"
+    yield "| --- | --- | --- | --- |"
     defaults = {field.name: field.default for field in msgspec.structs.fields(ServiceConfig)}
     for key, setting in SETTINGS.items():
-        default = defaults[key]
-        shown = "" if default in (None, msgspec.NODEFAULT) else f"`{toml(default)}`"
         variable = "" if key == "consumer" else f"`{ENVIRONMENT_PREFIX}{key.upper()}`"
-        rows.append(f"| `{key}` | {variable} | {shown} | {setting.meaning} |")
-    return "\n\n".join([*parts, "\n".join(rows)]) + "\n"
+        yield f"| `{key}` | {variable} | {shown(defaults[key])} | {setting.meaning} |"
+
+
+def monitor_rows() -> Iterator[str]:
+    """The table of the keys of `[monitor]`."""
+    yield "| key | in the environment | default | meaning |"
+    yield "| --- | --- | --- | --- |"
+    defaults = {field.name: field.default for field in msgspec.structs.fields(MonitorConfig)}
+    for key, told in MONITOR_SETTINGS.items():
+        default = told.default or shown(defaults[key])
+        yield f"| `{key}` | `{MONITOR_PREFIX}{key.upper()}` | {default} | {told.meaning} |"
+
+
+def section_rows(keys: Mapping[str, Key]) -> Iterator[str]:
+    """The table of the keys of one of a Monitor's other tables."""
+    yield "| key | default | meaning |"
+    yield "| --- | --- | --- |"
+    for key, told in keys.items():
+        yield f"| `{key}` | {told.default} | {told.meaning} |"
+
+
+def shown(default: object) -> str:
+    """A default as a table shows it: nothing where there is none."""
+    return "" if default in (None, "", msgspec.NODEFAULT) else f"`{toml(default)}`"
 
 
 def toml(value: object) -> str:
@@ -141,9 +194,39 @@ def service_metrics() -> Iterator[tuple[Metric, tuple[str, ...]]]:
                 yield collector.describe()[0], collector._labelnames
 
 
+def events_page() -> str:
+    """Every operational event."""
+    parts = [
+        "# Operational events",
+        (
+            "What the Monitor tells whoever runs it. Each event names an entity (the integration,"
+            " the call, or the Monitor), the conversation where there is one, and the time. Its"
+            " text says what happened this time, without a number, a name or a secret. See them"
+            " with `openaudiohook events`, or over `GET /api/v2/audiohook/events`."
+        ),
+        (
+            "Ids are stable. Those below 0100 are the platform's own, with the meaning that is"
+            " known of them; those from 0100 on are ours. An *error* is something that was not"
+            " done, a *warning* something that was done less well."
+        ),
+    ]
+    rows = ["| id | event | |", "| --- | --- | --- |"]
+    sections = []
+    for kind in CATALOGUE.values():
+        anchor = re.sub(r"[^a-z0-9]+", "-", f"{kind.id}: {kind.name}".lower()).strip("-")
+        rows.append(f"| [{kind.id}](#{anchor}) | {kind.name} | {kind.level} |")
+        sections += [
+            f"## {kind.id}: {kind.name}",
+            f"{kind.description} {kind.meaning}",
+            f"**What to do:** {kind.remedy}",
+        ]
+    return "\n\n".join([*parts, "\n".join(rows), *sections]) + "\n"
+
+
 GENERATED: dict[Path, Callable[[], str]] = {
     DOCS / "reference" / "cli.md": cli_page,
     DOCS / "reference" / "configuration.md": configuration_page,
+    DOCS / "reference" / "events.md": events_page,
     DOCS / "reference" / "metrics.md": metrics_page,
     DOCS / "reference" / "states.md": states_page,
     **{DOCS / "images" / name: drawing for name, drawing in DIAGRAMS.items()},

@@ -18,6 +18,7 @@ PAGES = (
     "docs/index.md",
     "docs/intro/first-service.md",
     "docs/intro/first-call.md",
+    "docs/howto/administer-the-monitor.md",
     "docs/howto/check-a-signature.md",
     "docs/howto/several-workers.md",
     "docs/topics/authentication.md",
@@ -39,8 +40,10 @@ def test_a_reader_who_types_what_the_page_says_sees_what_it_shows(
         name: value for name, value in os.environ.items() if not name.startswith("OPENAUDIOHOOK_")
     }
     environment["PATH"] = commands_of(environment)
-    text = with_free_ports((ROOT / page).read_text(encoding="utf-8") + "\n<!-- 3000 -->\n")
-    environment["OPENAUDIOHOOK_PORT"] = text.rstrip().rpartition("<!-- ")[2].partition(" ")[0]
+    text = with_free_ports((ROOT / page).read_text(encoding="utf-8") + "\n<!-- 3000 3080 -->\n")
+    service, monitor = text.rstrip().rpartition("<!-- ")[2].split()[:2]
+    environment["OPENAUDIOHOOK_PORT"] = service
+    environment["OPENAUDIOHOOK_MONITOR_PORT"] = monitor
     terminals: dict[str, Terminal] = {}
     typed = 0
     try:

@@ -44,8 +44,8 @@ def blocks_of(page: str) -> list[Block]:
 
 
 def with_free_ports(text: str) -> str:
-    """Put free ports for 3000 and its neighbours, which may be taken on this machine."""
-    for port in sorted(set(re.findall(r"\b300\d\b", text))):
+    """Put free ports for 3000, 3080 and their neighbours, which may be taken on this machine."""
+    for port in sorted(set(re.findall(r"\b30[08]\d\b", text))):
         with socket.create_server(("127.0.0.1", 0)) as probe:
             text = re.sub(rf"\b{port}\b", str(probe.getsockname()[1]), text)
     return text

@@ -61,10 +61,10 @@ def _phases(part: PartExplained, label: int, columns: int, column: Callable[[int
     """What the customer went through, and where monitoring began."""
     line = [" "] * (label + columns)
     line[: len("call")] = "call"
-    marks = [(at, phase) for at, phase in part.phases]
+    marks: list[tuple[int, str]] = [*part.phases]
     if part.monitored_from is not None:
         marks.append((part.monitored_from, "monitored"))
-    for at, name in sorted(marks):
+    for at, name in sorted(marks, key=lambda mark: mark[0]):
         text = f"|{name}"
         start = label + column(at)
         if line[start : start + 1] == ["|"]:  # two things at one place: one after the other
