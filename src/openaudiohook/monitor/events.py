@@ -297,7 +297,8 @@ CATALOGUE: Final[dict[str, EventKind]] = {
         EventKind(
             id=EventId.MEDIA_INVALID,
             name="Media not offered",
-            description="`opened` selected media that were not offered, or more than one.",
+            description="The service selected media in `opened` that were not offered, or more "
+            "than one.",
             meaning=_NOT_STREAMED + " It is not tried again within the call.",
             remedy="Answer with exactly one entry of the offer, unaltered, or with none. Compare "
             "the integration's channel with what the service expects.",
@@ -378,7 +379,7 @@ CATALOGUE: Final[dict[str, EventKind]] = {
             name="Session followed by another",
             description="Another session took the stream over.",
             meaning=_NO_HARM,
-            remedy="None. Many of them at once are worth a look at the service.",
+            remedy="Nothing. Many of them at once are worth a look at the service.",
             level="info",
         ),
         EventKind(
@@ -428,7 +429,7 @@ CATALOGUE: Final[dict[str, EventKind]] = {
             name="Endpoint answers in time again",
             description="Round trips are short again.",
             meaning=_NO_HARM,
-            remedy="None.",
+            remedy="Nothing.",
             level="info",
         ),
         EventKind(
@@ -444,7 +445,7 @@ CATALOGUE: Final[dict[str, EventKind]] = {
             name="Integration activated",
             description="The connection probe succeeded.",
             meaning="Calls that are monitored from now on are streamed to it.",
-            remedy="None.",
+            remedy="Nothing.",
             level="info",
         ),
         EventKind(
@@ -507,7 +508,7 @@ CATALOGUE: Final[dict[str, EventKind]] = {
             name="Journal writable again",
             description="The journal can be written again.",
             meaning="What had to wait for it goes on.",
-            remedy="None.",
+            remedy="Nothing.",
             level="info",
         ),
         EventKind(
@@ -517,7 +518,7 @@ CATALOGUE: Final[dict[str, EventKind]] = {
             "cut off.",
             meaning="The Monitor had been stopped in the middle of writing. Nothing that anybody "
             "was told of is missing.",
-            remedy="None; look why it was stopped.",
+            remedy="Nothing; look why it was stopped.",
             level="warning",
         ),
         EventKind(
@@ -533,7 +534,7 @@ CATALOGUE: Final[dict[str, EventKind]] = {
             name="Database back",
             description="The database answers again.",
             meaning="What the journal holds is brought into it, in order and once.",
-            remedy="None.",
+            remedy="Nothing.",
             level="info",
         ),
         EventKind(
