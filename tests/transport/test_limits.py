@@ -140,6 +140,8 @@ async def test_out_of_descriptors_the_listener_goes_on() -> None:
         ("127.0.0.1", None, "choose another port"),
         ("192.0.2.1", 0, "not one of this machine's"),
         ("no such host", 0, "no such host"),
+        (f"{'a' * 64}.example", 0, "no such host"),
+        ("..", 0, "no such host"),
     ],
 )
 @pytest.mark.anyio
