@@ -30,7 +30,7 @@ _UUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNOR
 _MOST_DIGITS: Final = 12
 
 
-@post("/", dto=Json[PlaceCall], responses=problems(400))
+@post("/", dto=Json[PlaceCall], responses=problems())
 async def place_call(data: JSONBody[PlaceCall], platform: Desk, caller: Asker) -> Response[Placed]:
     """Begin a call: it plays a file or a scenario of the media directory, or a tone.
 
@@ -76,7 +76,7 @@ async def get_explanation(conversation_id: Id, platform: Desk, caller: Asker) ->
     "/{conversation_id:str}/flowactions",
     status_code=200,
     dto=Json[FlowAction],
-    responses=problems(400, 404, 409),
+    responses=problems(404, 409),
 )
 async def act(
     conversation_id: Id, data: JSONBody[FlowAction], platform: Desk, caller: Asker
@@ -113,7 +113,7 @@ async def hang_up(conversation_id: Id, platform: Desk, caller: Asker) -> None:
     "/{conversation_id:str}/source",
     status_code=200,
     dto=Json[SourceRequest],
-    responses=problems(400, 404),
+    responses=problems(404),
 )
 async def attach_source(
     conversation_id: Id, data: JSONBody[SourceRequest], platform: Desk, caller: Asker

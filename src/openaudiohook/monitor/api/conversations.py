@@ -45,7 +45,7 @@ _SMALL: Final[dict[RecordingState, CallRecordingState]] = {
 _MOST: Final = 10_000  # the platform lists what is active on one page
 
 
-@get("/", responses=problems(400))
+@get("/", responses=problems())
 async def list_conversations(
     platform: Desk,
     caller: Asker,
@@ -81,9 +81,7 @@ async def get_call(conversation_id: Id, platform: Desk, caller: Asker) -> CallCo
     return _call(platform.call(caller.organization_id, conversation_id))
 
 
-@patch(
-    "/calls/{conversation_id:str}", dto=Json[ConversationPatch], responses=problems(400, 404, 409)
-)
+@patch("/calls/{conversation_id:str}", dto=Json[ConversationPatch], responses=problems(404, 409))
 async def patch_call(
     conversation_id: Id, data: JSONBody[ConversationPatch], platform: Desk, caller: Asker
 ) -> Conversation:
@@ -118,7 +116,7 @@ async def patch_call(
 @put(
     "/calls/{conversation_id:str}/recordingstate",
     dto=Json[SetRecordingState],
-    responses=problems(400, 404, 409),
+    responses=problems(404, 409),
 )
 async def put_recording_state(
     conversation_id: Id, data: JSONBody[SetRecordingState], platform: Desk, caller: Asker

@@ -148,7 +148,7 @@ def problems(*statuses: int) -> dict[int, ResponseSpec]:
     """Return what the document says about a route's errors: these, and those of every route."""
     return {
         status: ResponseSpec(ErrorBody, generate_examples=False, description=_MEANINGS[status])
-        for status in sorted({*statuses, 401, 403, 429, 500, 503})
+        for status in sorted({*statuses, 400, 401, 403, 429, 500, 503})
     }
 
 

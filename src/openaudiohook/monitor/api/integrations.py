@@ -74,7 +74,7 @@ _STATES: Final = {
 # Integrations ---------------------------------------------------------------------------------
 
 
-@post("/", status_code=200, dto=Json[CreateIntegration], responses=problems(400, 409))
+@post("/", status_code=200, dto=Json[CreateIntegration], responses=problems(409))
 async def create_integration(
     data: JSONBody[CreateIntegration], platform: Desk, caller: Asker
 ) -> Integration:
@@ -90,7 +90,7 @@ async def create_integration(
     return _shape(created)
 
 
-@get("/", responses=problems(400))
+@get("/", responses=problems())
 async def list_integrations(
     platform: Desk,
     caller: Asker,
@@ -128,7 +128,7 @@ async def get_integration(integration_id: Id, platform: Desk, caller: Asker) -> 
     return _shape(await platform.integration(caller.organization_id, integration_id))
 
 
-@patch("/{integration_id:str}", dto=Json[IntegrationPatch], responses=problems(400, 404, 409))
+@patch("/{integration_id:str}", dto=Json[IntegrationPatch], responses=problems(404, 409))
 async def patch_integration(
     integration_id: Id, data: JSONBody[IntegrationPatch], platform: Desk, caller: Asker
 ) -> Integration:
@@ -163,7 +163,7 @@ async def get_configuration(
 @put(
     "/{integration_id:str}/config/current",
     dto=Json[PutConfiguration],
-    responses=problems(400, 404, 409),
+    responses=problems(404, 409),
 )
 async def put_configuration(
     integration_id: Id, data: JSONBody[PutConfiguration], platform: Desk, caller: Asker
@@ -206,7 +206,7 @@ def _credential_id(credentials: dict[str, CredentialReference]) -> str | None:
 # Credentials ----------------------------------------------------------------------------------
 
 
-@post("/credentials", status_code=200, dto=Json[Credential], responses=problems(400))
+@post("/credentials", status_code=200, dto=Json[Credential], responses=problems())
 async def create_credential(
     data: JSONBody[Credential], platform: Desk, caller: Asker
 ) -> CredentialInfo:
@@ -232,7 +232,7 @@ async def create_credential(
     return _credential(created)
 
 
-@get("/credentials", responses=problems(400))
+@get("/credentials", responses=problems())
 async def list_credentials(
     platform: Desk,
     caller: Asker,
@@ -262,7 +262,7 @@ async def get_credential(credential_id: Id, platform: Desk, caller: Asker) -> Cr
     return _credential(await platform.credential(caller.organization_id, credential_id))
 
 
-@delete("/credentials/{credential_id:str}", responses=problems(400, 404))
+@delete("/credentials/{credential_id:str}", responses=problems(404))
 async def delete_credential(credential_id: Id, platform: Desk, caller: Asker) -> None:
     """Delete credentials that no integration uses."""
     await platform.delete_credential(
@@ -273,7 +273,7 @@ async def delete_credential(credential_id: Id, platform: Desk, caller: Asker) ->
 # Types ----------------------------------------------------------------------------------------
 
 
-@get("/types", responses=problems(400))
+@get("/types", responses=problems())
 async def list_types(
     page_size: PageSize = DEFAULT_PAGE_SIZE, page_number: PageNumber = 1
 ) -> IntegrationTypeEntityListing:

@@ -41,7 +41,7 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
 @post(
     TOKEN_PATH,
     status_code=200,
-    responses=problems(400),
+    responses=problems(),
     tags=["Login"],
     opt={"oauth": "invalid_request"},
 )

@@ -23,7 +23,7 @@ PATH: Final = "/api/v2/routing/queues"
 _ATTEMPTS: Final = 5  # of a change that names no version, where others are faster
 
 
-@post("/", status_code=200, dto=Json[CreateQueue], responses=problems(400))
+@post("/", status_code=200, dto=Json[CreateQueue], responses=problems())
 async def create_queue(data: JSONBody[CreateQueue], platform: Desk, caller: Asker) -> Queue:
     """Create a queue."""
     new = records.Queue(id="", organization_id=caller.organization_id, name=data.name)
@@ -33,7 +33,7 @@ async def create_queue(data: JSONBody[CreateQueue], platform: Desk, caller: Aske
     return _shape(created)
 
 
-@get("/", responses=problems(400))
+@get("/", responses=problems())
 async def list_queues(
     platform: Desk,
     caller: Asker,
@@ -55,7 +55,7 @@ async def get_queue(queue_id: Id, platform: Desk, caller: Asker) -> Queue:
     return _shape(await platform.queue(caller.organization_id, queue_id))
 
 
-@put("/{queue_id:str}", dto=Json[CreateQueue], responses=problems(400, 404, 409))
+@put("/{queue_id:str}", dto=Json[CreateQueue], responses=problems(404, 409))
 async def put_queue(
     queue_id: Id, data: JSONBody[CreateQueue], platform: Desk, caller: Asker
 ) -> Queue:

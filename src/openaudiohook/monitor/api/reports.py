@@ -57,7 +57,7 @@ Month = Annotated[str | None, QueryParameter(max_length=16, description="Such as
 # Usage ----------------------------------------------------------------------------------------
 
 
-@get("/usage", responses=problems(400))
+@get("/usage", responses=problems())
 async def get_usage(platform: Desk, caller: Asker, month: Month = None) -> UsageListing:
     """Return how long each integration was connected for each conversation, and what is charged."""
     rows = await platform.usage(caller.organization_id, month)
@@ -92,7 +92,7 @@ def _seconds(usage: Usage) -> dict[str, Any]:
 @get(
     "/events",
     responses={
-        **problems(400),
+        **problems(),
         200: ResponseSpec(
             OperationalEventListing,
             generate_examples=False,
@@ -181,7 +181,7 @@ def _event(event: EventRaised, number: int | None = None) -> OperationalEvent:
 # Audit ----------------------------------------------------------------------------------------
 
 
-@get("/audit", responses=problems(400))
+@get("/audit", responses=problems())
 async def get_audit(
     platform: Desk,
     caller: Asker,

@@ -91,6 +91,7 @@ class ControlServer:
                 lifespan="off",
                 loop="none",
                 log_config=None,
+                log_level="error",
                 access_log=False,
                 server_header=False,
                 proxy_headers=False,
