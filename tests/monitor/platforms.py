@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import resource
+import sqlite3
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Protocol
@@ -32,7 +34,8 @@ TONE = SourceRequest(tone=Decimal(600))
 @asynccontextmanager
 async def platform_in(directory: Path, **settings: Any) -> AsyncIterator[Platform]:
     """Run a platform whose state is in a directory; what it was left there it finds."""
-    database = await Database.open(f"sqlite:///{directory / 'monitor.sqlite'}")
+    url = f"sqlite:///{directory / 'monitor.sqlite'}"
+    database = await Database.open(url, busy_timeout_ms=100)
     try:
         journal = Journal.open(directory / "journal", key=audit_key(MASTER))
         try:
@@ -121,3 +124,25 @@ async def entries_of(platform: Platform, conversation_id: str) -> list[Entry]:
     await platform._projector.caught_up()
     record = await platform._ledger.conversation(ORG, conversation_id)
     return [entry for _, entry in record.entries]
+
+
+@contextmanager
+def full_disk() -> Iterator[None]:
+    """No file can grow meanwhile: the journal's as little as the database's."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@contextmanager
+def database_away(directory: Path) -> Iterator[None]:
+    """Somebody else holds the database locked."""
+    lock = sqlite3.connect(directory / "monitor.sqlite", isolation_level=None, timeout=10)
+    try:
+        lock.execute("BEGIN EXCLUSIVE")
+        yield
+    finally:
+        lock.close()
