@@ -230,6 +230,8 @@ class Platform(Administration, Switchboard, Reports):
             _log.warning("what a restart needs was not kept: %s", error.strerror)
 
     def _settled(self, integration: Integration, found: Found) -> None:
+        if found.ok:
+            self._monitor.cut_offs.forgive(integration.id)  # somebody has seen to it
         self._bulletins.publish(
             integration.organization_id,
             EventId.ACTIVATED if found.ok else EventId.ACTIVATION_FAILED,
