@@ -137,12 +137,20 @@ def full_disk() -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
-@contextmanager
-def database_away(directory: Path) -> Iterator[None]:
+@asynccontextmanager
+async def database_away(directory: Path) -> AsyncIterator[None]:
     """Somebody else holds the database locked."""
-    lock = sqlite3.connect(directory / "monitor.sqlite", isolation_level=None, timeout=10)
+    lock = sqlite3.connect(directory / "monitor.sqlite", isolation_level=None, timeout=0)
     try:
-        lock.execute("BEGIN EXCLUSIVE")
+        await until(lambda: _is_locked(lock))
         yield
     finally:
         lock.close()
+
+
+def _is_locked(lock: sqlite3.Connection) -> bool:
+    try:
+        lock.execute("BEGIN EXCLUSIVE")
+    except sqlite3.OperationalError:  # whoever has it needs the loop to be done with it
+        return False
+    return True

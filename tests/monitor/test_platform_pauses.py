@@ -199,7 +199,7 @@ async def test_it_begins_though_nothing_can_be_written_and_says_so(tmp_path: Pat
 
 async def test_calls_and_starting_go_on_while_the_database_is_away(tmp_path: Path) -> None:
     async with streamed(tmp_path) as one:
-        with database_away(tmp_path):
+        async with database_away(tmp_path):
             sent = len(one.session.audio)
             await until(lambda: len(one.session.audio) > sent)
             position = await one.begin()

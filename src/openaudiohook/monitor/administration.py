@@ -96,7 +96,9 @@ class Administration:
             )
             for integration in self._directory.integrations(organization.id):
                 if integration.status == "PROBING" or integration.status_text == EDITED:
-                    self._activation.begin(integration)
+                    probing = replace(integration, status="PROBING", status_text="")
+                    self._directory.keep_integration(probing)
+                    self._activation.begin(probing)
                 elif integration.status == "ACTIVE":
                     config = await self._activation.config(integration)
                     self._directory.activate(organization.id, integration.id, config)
