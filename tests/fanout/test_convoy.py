@@ -6,8 +6,11 @@ from collections.abc import Callable
 import pytest
 
 from fanout.world import Endpoint, World, check
+from openaudiohook.exceptions import LocalProtocolError
 from openaudiohook.fanout.convoy import Convoy
 from openaudiohook.fanout.cursor import Cursor, CursorState
+from openaudiohook.protocol.client import Place
+from openaudiohook.protocol.duration import format_duration
 from openaudiohook.protocol.types import PauseCause
 
 pytestmark = pytest.mark.unit
@@ -80,6 +83,7 @@ def test_who_missed_something_keeps_a_hash_of_his_own_and_rides_along() -> None:
     [
         lambda world: world.endpoints[0].server.pause(world.now_ns),
         lambda world: world.endpoints[0].server.resume(world.now_ns),
+        lambda world: None,
         lambda world: world.call.update_language("fr-CA"),
         lambda world: world.call.begin_pause(PauseCause.SECURE, "flow"),
         lambda world: world.call.begin_pause(PauseCause.CLIENT, "flow", effective_at=S // 2),
@@ -96,12 +100,13 @@ def test_whatever_changes_is_dealt_with_at_once(
     def run(world: World) -> None:
         world.play(S + 30)
         change(world)
-        world.play(4 * S)
+        world.play(11 * S)  # two pings on schedule
 
     run(world)
     monkeypatch.setattr(Convoy, "form", lambda cursors, at, now_ns: None)
     run(alone)
     for one, other in zip(world.endpoints, alone.endpoints, strict=True):
+        assert one.received.octets == other.received.octets  # pings, pauses and audio, in order
         assert one.received.frames == other.received.frames
         assert one.received.gaps == other.received.gaps
         assert one.received.paused_at == other.received.paused_at
@@ -206,3 +211,32 @@ def test_who_was_paused_by_its_server_rides_again() -> None:
     world.play(S)
     assert members(world) == world.endpoints
     hang_up(world)
+
+
+def test_pings_on_schedule_go_right_after_a_frame_and_break_up_nothing() -> None:
+    world = opened_world("both", "both")
+    world.play(3 * S)
+    convoy, said = world.call._convoy, len(world.endpoints[0].received.octets)
+    world.play(9 * S)
+    assert world.call._convoy is convoy
+    octets = world.endpoints[0].received.octets[said:]
+    pings = [at for at, data in enumerate(octets) if b'"type":"ping"' in data]
+    assert len(pings) == 2
+    for at in pings:
+        position = world.endpoints[0].cursor.position - 800 * sum(
+            b'"type"' not in data for data in octets[at:]
+        )
+        assert f'"position":"{format_duration(position * 125_000)}"'.encode() in octets[at]
+    hang_up(world)
+
+
+def test_who_moves_with_others_leaves_them_by_moving() -> None:
+    world = opened_world("both", "both")
+    world.play(S)
+    staying, leaving = (endpoint.session for endpoint in world.endpoints)
+    world.endpoints[1].server.pause(world.now_ns)
+    world.play(800)
+    leaving.drop_audio(80, world.now_ns)
+    assert leaving.position == staying.position + 80
+    with pytest.raises(LocalProtocolError, match="from one position on"):
+        leaving.move_with(Place(staying.position))

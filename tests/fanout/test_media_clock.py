@@ -132,41 +132,15 @@ async def test_one_that_raises_is_taken_out_and_the_others_go_on(is_told: bool) 
 
 
 @pytest.mark.anyio
-async def test_what_comes_then_comes_after_everything_was_advanced() -> None:
-    timer = Timer()
-    clock, order = MediaClock(now_ns=timer), []
-
-    def first(now_ns: int) -> None:
-        order.append("first")
-
-    def second(now_ns: int) -> None:
-        order.append("second")
-
-    def fail(now_ns: int) -> None:
-        raise RuntimeError("what nobody should read")
-
-    clock.add(first, then=lambda now_ns: order.append(f"first, then, at {now_ns}"))
-    clock.add(second, then=fail)
-    await fire(clock, timer)
-    await fire(clock, timer)
-    then = [f"first, then, at {number * TICK_NS}" for number in (1, 2)]
-    assert order == ["first", "second", then[0], "first", then[1]]
-    clock.remove(first)
-
-
-@pytest.mark.anyio
 async def test_who_says_when_next_is_not_called_before_unless_woken() -> None:
     timer = Timer()
     clock, sparing, restless = MediaClock(now_ns=timer), [], []
 
     def first(now_ns: int) -> int | None:
         sparing.append(now_ns // TICK_NS)
-        return None  # what `then` says counts
-
-    def then(now_ns: int) -> int:
         return now_ns + 3 * TICK_NS
 
-    clock.add(first, then=then)
+    clock.add(first)
     clock.add(restless.append)
     for _ in range(7):
         await fire(clock, timer)
@@ -178,7 +152,34 @@ async def test_who_says_when_next_is_not_called_before_unless_woken() -> None:
     assert len(restless) == 11
     clock.remove(first)
     clock.remove(restless.append)
-    clock.wake(first)  # too late, and no matter
+
+
+@pytest.mark.anyio
+async def test_ticks_at_which_nobody_has_anything_to_do_are_left_out_until_someone_has() -> None:
+    timer = Timer()
+    clock, sparing, waking = MediaClock(now_ns=timer), [], []
+
+    def seldom(now_ns: int) -> int:
+        sparing.append(now_ns // TICK_NS)
+        return now_ns + 50 * TICK_NS
+
+    clock.add(seldom)
+    await fire(clock, timer)
+    assert clock._due_ns == 51 * TICK_NS
+    await fire(clock, timer)
+    assert (sparing, clock.ticks) == ([1, 51], 2)
+    clock.add(waking.append)  # who comes in between need not wait so long
+    assert clock._due_ns == 52 * TICK_NS
+    await fire(clock, timer)
+    clock.remove(waking.append)
+    await fire(clock, timer)  # the tick it was to have: for nobody
+    assert clock._due_ns == 101 * TICK_NS
+    clock.wake(seldom)
+    assert clock._due_ns == 54 * TICK_NS
+    await fire(clock, timer)
+    assert (sparing, waking) == ([1, 51, 54], [52 * TICK_NS])
+    clock.remove(seldom)
+    clock.wake(seldom)  # too late, and no matter
 
 
 @pytest.mark.anyio

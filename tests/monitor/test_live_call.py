@@ -108,7 +108,6 @@ class Clock:
         """Go to a sample of a call that began at the start, and let the Monitor play."""
         self.now_ns = 1_000_000_007 + int(sample * NS)
         live.running._tick(self.now_ns)
-        live.running._send(self.now_ns)
 
 
 # In time ----------------------------------------------------------------------------------

@@ -157,7 +157,7 @@ async def test_frames_are_complete_right_before_a_tick_and_calls_take_turns(spee
         running._fail(RuntimeError("enough"))
         with pytest.raises(RuntimeError, match="enough"):
             await running.finished()
-    assert len(set(slots)) == 10
+    assert set(slots) == {0, 2, 4, 6, 8}  # every other tick wakes nobody
 
 
 @pytest.mark.anyio
@@ -171,7 +171,7 @@ async def test_a_call_is_visited_when_a_frame_is_complete(speed: Fraction) -> No
     assert fanout is not None
     for _ in range(80):
         fanout.is_restless = False
-        next_ns = running._send(now_ns)
+        next_ns = running._tick(now_ns)
         assert next_ns is not None
         # Right then a frame is complete, and not a nanosecond before.
         for now_ns in (next_ns - 1, next_ns):

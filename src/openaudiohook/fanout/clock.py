@@ -1,4 +1,4 @@
-"""The media clock: one timer a process, which advances every call each 10 ms."""
+"""The media clock: one timer a process, which advances calls at whole multiples of 10 ms."""
 
 from __future__ import annotations
 
@@ -26,24 +26,20 @@ _ROUNDING_S: Final = 0.0005
 
 
 _NO_TICK: Final = -1
+_NEVER: Final = -2
 
 
 class _Registered:
-    """What is advanced, and at which tick next; that is `_NO_TICK` while it is not known."""
+    """What is advanced, and at which tick next.
 
-    __slots__ = ("is_on", "next_ns", "on_fault", "then", "tick", "tickable")
+    That is `_NO_TICK` while it is being called, and `_NEVER` once it was taken out.
+    """
 
-    def __init__(
-        self,
-        tickable: Tickable,
-        then: Tickable | None,
-        on_fault: Callable[[Exception], None] | None,
-    ) -> None:
+    __slots__ = ("on_fault", "tick", "tickable")
+
+    def __init__(self, tickable: Tickable, on_fault: Callable[[Exception], None] | None) -> None:
         self.tickable = tickable
-        self.then = then
         self.on_fault = on_fault
-        self.is_on = True
-        self.next_ns: int | None = None
         self.tick = _NO_TICK
 
 
@@ -55,8 +51,8 @@ class MediaClock:
 
     Ticks are at whole multiples of 10 ms of the monotonic clock, so they do not drift: one that
     comes late does not move those after it, and those that were missed altogether are left out.
-    A tickable that says when it has something to do next is not called before. The timer runs
-    only while something is registered.
+    A tickable that says when it has something to do next is not called before, and a tick at which
+    nobody has is left out: to wake up for nothing costs as much as to send ten frames.
 
     Attributes:
         ticks: how many ticks there were.
@@ -83,7 +79,7 @@ class MediaClock:
         self._slots: dict[int, list[_Registered]] = {}
         self._lateness: deque[int] = deque(maxlen=_REMEMBERED_TICKS)
         self._timer: asyncio.TimerHandle | None = None
-        self._due_ns = 0
+        self._due_ns = 0  # when it fires
 
     @property
     def is_running(self) -> bool:
@@ -94,35 +90,30 @@ class MediaClock:
         self,
         tickable: Tickable,
         *,
-        then: Tickable | None = None,
         on_fault: Callable[[Exception], None] | None = None,
     ) -> None:
         """Advance `tickable` from the next tick on. Needs a running event loop.
 
         Args:
-            tickable: what is called at a tick.
-            then: what is called after everything that is due was advanced; it says when next.
-            on_fault: told when one of the two raises, which is taken out then; all others go on.
+            tickable: what is called at a tick; it says when next.
+            on_fault: told when it raises; then it is taken out, and all others go on.
         """
         if tickable in self._tickables:
-            self._tickables[tickable].is_on = False
-        registered = self._tickables[tickable] = _Registered(tickable, then, on_fault)
-        if self._timer is None:
-            self._due_ns = (self._now_ns() // TICK_NS + 1) * TICK_NS
-            self._arm()
-        self._enter(registered, None)
+            self._tickables[tickable].tick = _NEVER
+        registered = self._tickables[tickable] = _Registered(tickable, on_fault)
+        self._see_to(self._enter(registered, self._now_ns(), None))
 
     def wake(self, tickable: Tickable) -> None:
         """Call it at the next tick, whatever it said; nothing happens if it is not registered."""
         registered = self._tickables.get(tickable)
-        if registered is not None and registered.tick != self._due_ns // TICK_NS:
-            self._enter(registered, None)
+        if registered is not None:
+            self._see_to(self._enter(registered, self._now_ns(), None))
 
     def remove(self, tickable: Tickable) -> None:
         """Advance it no more; nothing happens where it is not registered."""
         registered = self._tickables.pop(tickable, None)
         if registered is not None:
-            registered.is_on = False
+            registered.tick = _NEVER
         if not self._tickables and self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -132,6 +123,14 @@ class MediaClock:
         """Return how late the ticks of the last minute came, at a quantile from 0 to 1."""
         ordered = sorted(self._lateness)
         return ordered[min(len(ordered) - 1, int(quantile * len(ordered)))] if ordered else 0
+
+    def _see_to(self, tick: int) -> None:
+        """Let there be a tick with that number."""
+        if self._timer is None or tick * TICK_NS < self._due_ns:
+            if self._timer is not None:
+                self._timer.cancel()
+            self._due_ns = tick * TICK_NS
+            self._arm()
 
     def _arm(self) -> None:
         delay_s = max(0, self._due_ns - self._now_ns()) / 1e9
@@ -143,53 +142,42 @@ class MediaClock:
         self.ticks += 1
         self._lateness.append(late_ns)
         self.max_lateness_ns = max(self.max_lateness_ns, late_ns)
-        self._due_ns += (1 + late_ns // TICK_NS) * TICK_NS
-        due = self._take_due(now_ns // TICK_NS)
-        for each in due:
-            if each.is_on:
+        latest = now_ns // TICK_NS
+        for number in sorted(number for number in self._slots if number <= latest):
+            for each in self._slots.pop(number, ()):
+                if each.tick != number:
+                    continue  # it was moved to another one, or taken out
+                each.tick = _NO_TICK
                 try:
-                    each.next_ns = each.tickable(now_ns)
+                    due_ns = each.tickable(now_ns)
                 except Exception as error:
                     self._failed(each, error)
-        for each in due:
-            if each.is_on and each.then is not None:
-                try:
-                    each.next_ns = each.then(now_ns)
-                except Exception as error:
-                    self._failed(each, error)
-        for each in due:
-            if each.is_on and each.tick == _NO_TICK:  # else it was woken meanwhile
-                self._enter(each, each.next_ns)
+                    continue
+                if each.tick == _NO_TICK:  # else it was woken meanwhile, or taken out
+                    self._enter(each, now_ns, due_ns)
         if self._timer is fired:  # not stopped, nor started anew, by one of them
             self._timer = None
             if self._tickables:
-                self._arm()
+                self._see_to(min(self._slots))
 
-    def _enter(self, registered: _Registered, due_ns: int | None) -> None:
+    def _enter(self, registered: _Registered, now_ns: int, due_ns: int | None) -> int:
         """Have it called at the first tick at or after that time, and not before the next one."""
-        tick = self._due_ns // TICK_NS
+        tick = now_ns // TICK_NS + 1
         if due_ns is not None:
             tick = max(tick, -(-due_ns // TICK_NS))
-        registered.tick = tick
-        slot = self._slots.get(tick)
-        if slot is None:
-            self._slots[tick] = [registered]
-        else:
-            slot.append(registered)
-
-    def _take_due(self, tick: int) -> list[_Registered]:
-        due = []
-        for number in sorted(number for number in self._slots if number <= tick):
-            for registered in self._slots.pop(number):
-                if registered.tick == number:
-                    registered.tick = _NO_TICK
-                    due.append(registered)
-        return due
+        if registered.tick != tick:
+            registered.tick = tick
+            slot = self._slots.get(tick)
+            if slot is None:
+                self._slots[tick] = [registered]
+            else:
+                slot.append(registered)
+        return tick
 
     def _failed(self, registered: _Registered, error: Exception) -> None:
         # Its text may hold anything; whoever is told gets the whole of it.
         _log.error("a call was taken off the media clock: %s", type(error).__name__)
-        registered.is_on = False
+        registered.tick = _NEVER
         if self._tickables.get(registered.tickable) is registered:
             del self._tickables[registered.tickable]
         if registered.on_fault is not None:

@@ -83,6 +83,7 @@ class Fanout:
         ring: the audio and the history.
         edge: the position up to which endpoints are sent audio: what is live for them.
         pauses: the call's own pauses, which hold for every endpoint.
+        is_paused: one of them holds, a secure or a client pause.
         is_finished: the call was hung up; its length is final.
         is_restless: there is something to do at the next tick, though no frame is complete.
         frame_start: where the frame begins that was completed last; -1 where it is not whole.
@@ -103,6 +104,7 @@ class Fanout:
         "frame_start",
         "hold_back_samples",
         "is_finished",
+        "is_paused",
         "is_restless",
         "pauses",
         "phase_samples",
@@ -149,6 +151,7 @@ class Fanout:
         needed += hold_back_samples
         self.ring = Ring(max(ring_samples, needed))
         self.pauses = Pauses()
+        self.is_paused = False
         self.is_finished = False
         self._cursors: tuple[Cursor, ...] = ()
         self._convoy: Convoy | None = None
@@ -171,11 +174,6 @@ class Fanout:
         return max(0, self.edge - self.catch_up_samples, self.ring.tail)
 
     @property
-    def is_paused(self) -> bool:
-        """Whether a secure or client pause holds."""
-        return self.pauses.is_paused
-
-    @property
     def endpoints(self) -> tuple[Cursor, ...]:
         """The cursors, in the order in which they were attached."""
         return self._cursors
@@ -188,7 +186,7 @@ class Fanout:
             MediaError: the audio ends within a sample.
         """
         ring = self.ring
-        if self.pauses.is_paused:
+        if self.is_paused:
             raise LocalProtocolError("the call is paused: its audio must not be stored")
         if self.is_finished:
             self._check_running()
@@ -208,7 +206,7 @@ class Fanout:
         start = self.ring.head
         self.ring.skip(samples)
         self.edge = max(self.edge, self.ring.head - self.hold_back_samples)
-        if samples and not self.pauses.is_paused:
+        if samples and not self.is_paused:
             self.ring.records.append(Discarded(start, self.ring.head))
             self.wake()
 
@@ -251,8 +249,9 @@ class Fanout:
         else:
             cut = head if cause is PauseCause.CLIENT else max(0, head - self.hold_back_samples)
         # First nothing more gets in; then what is in is taken back.
-        if not self.pauses.is_paused:
+        if not self.is_paused:
             self.ring.records.append(Paused(head))
+        self.is_paused = True
         began = self.pauses.begin(cause, requester, at=head)
         self.wake()
         if held is None or cut < held:
@@ -269,7 +268,9 @@ class Fanout:
         """
         head = self.ring.head
         self._cuts.pop((cause, requester), None)
-        if self.pauses.end(cause, requester, at=head) and not self.pauses.is_paused:
+        has_ended = self.pauses.end(cause, requester, at=head)
+        self.is_paused = self.pauses.is_paused
+        if has_ended and not self.is_paused:
             started = next(r for r in reversed(self.ring.records) if isinstance(r, Paused))
             self.ring.records.append(Resumed(head, started.position))
             self.wake()

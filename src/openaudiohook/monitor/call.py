@@ -423,7 +423,7 @@ class Call:
         fanout = self.fanout
         if fanout is None or not samples:
             return
-        if fanout.pauses.is_paused:
+        if fanout.is_paused:
             fanout.skip(samples)
         else:
             fanout.write(stereo, now_ns)

@@ -45,6 +45,7 @@ Lineup = Callable[[], Sequence[EndpointConfig]]
 
 _HISTORY_SAMPLES: Final = 30 * RATE
 _CATCH_UP_SAMPLES: Final = 20 * RATE
+_TURN_NS: Final = 2 * TICK_NS
 _UNKNOWN: Final = -1 << 62
 _MAX_HISTORY_SAMPLES: Final = 3600 * RATE  # a call that is run very fast keeps no more
 
@@ -107,7 +108,7 @@ class RunningCall:
         )
         self._began_ns = monitor.now_ns()
         self._tick(self._began_ns)
-        monitor.clock.add(self._tick, then=self._send, on_fault=self._fail)
+        monitor.clock.add(self._tick, on_fault=self._fail)
 
     async def finished(self) -> CallReport:
         """Wait until the call is over and every endpoint has ended, and report.
@@ -177,21 +178,21 @@ class RunningCall:
 
     # What the clock does ----------------------------------------------------------------
 
-    def _tick(self, now_ns: int) -> None:
-        call = self.call
+    def _tick(self, now_ns: int) -> int | None:
+        """Play and send what is due; say when there is something next."""
+        call, at_ns = self.call, self._frame_at_ns
         if not call.is_over:
-            call.advance(self._due(now_ns), now_ns)
+            # As was said when we asked to be called, or else as late as it is now.
+            is_in_time = at_ns <= now_ns < at_ns + self._frame_ns
+            call.advance(self._frame_at if is_in_time else self._due(now_ns), now_ns)
         if call.is_over:
             self._is_over.set()
-
-    def _send(self, now_ns: int) -> int | None:
-        """Send what is due, once every call was played; say when there is something next."""
-        fanout = self.call.fanout
+        fanout = call.fanout
         if fanout is not None:
             fanout.tick(now_ns)
         if self._traces:
             self._write_traces()
-        elif fanout is not None and not fanout.is_restless and not self.call.is_over:
+        elif fanout is not None and not fanout.is_restless and not call.is_over:
             return self._next_frame_ns()
         return None
 
@@ -205,16 +206,14 @@ class RunningCall:
             position -= (position - start - self._phase_samples) % self._frame_samples
         sample_ns, per = self._sample_ns
         self._frame_at = position
-        self._frame_at_ns = self._began_ns - (-position * sample_ns // per)  # rounded up
-        return self._frame_at_ns
+        self._frame_at_ns = at_ns = self._began_ns - (-position * sample_ns // per)  # rounded up
+        return at_ns
 
     def _wake(self) -> None:
         self._monitor.clock.wake(self._tick)
 
     def _due(self, now_ns: int) -> int:
         """How far the call is to be played: only whole frames once it is monitored."""
-        if self._frame_at_ns <= now_ns < self._frame_at_ns + self._frame_ns:
-            return self._frame_at  # as was said when we asked to be called
         due = self._elapsed(now_ns)
         start = self.call.monitored_from
         if start is not None:
@@ -246,10 +245,11 @@ class RunningCall:
         self._frame_samples = min(wanted, default=self._frame_samples)
         self._frame_ns = self._frame_samples * self._sample_ns[0] // self._sample_ns[1]
         # A frame that is complete right before a tick waits for nothing; and calls take turns,
-        # so that not all of them send at one tick.
+        # so that not all of them send at one tick, nor at every one: each wakes the process, and
+        # its readers.
         sample_ns, per = self._sample_ns
         start_ns = self._began_ns + self.call.position * sample_ns // per
-        ahead = (self._slot * TICK_NS - start_ns) * per // sample_ns
+        ahead = (self._slot * _TURN_NS - start_ns) * per // sample_ns
         self._phase_samples = ahead % self._frame_samples
         # History is there to bridge wall time; a fast call needs more of it for the same time.
         pace = max(Fraction(1), self._speed)

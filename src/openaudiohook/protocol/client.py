@@ -311,8 +311,7 @@ class ClientSession(Session):
         due_ns = self._deadlines.get("pong")
         if due_ns is None or due_ns >= before_ns or self._pings.is_unanswered:
             return due_ns
-        self._expired("pong", now_ns)
-        return self._deadlines["pong"]
+        return self._ping_on_schedule(now_ns)
 
     def update(self, language: str, now_ns: int) -> None:
         """Tell the media language from here on (protocol section 5.3).
@@ -607,9 +606,7 @@ class ClientSession(Session):
 
     def _expired(self, name: str, now_ns: int) -> None:
         if name == "pong" and not self._pings.is_unanswered:
-            self._pings.schedule_next(now_ns)
-            self._deadlines["pong"] = self._pings.due_ns
-            self._ping(now_ns)
+            self._ping_on_schedule(now_ns)
             return
         self._timed_out = self._timed_out or name
         expected = _EXPECTED[name]
@@ -627,6 +624,12 @@ class ClientSession(Session):
             self._close_connection(1000)
             return
         self._violated(ErrorCode.TIMEOUT, f"no {expected} in time", now_ns, message_type=expected)
+
+    def _ping_on_schedule(self, now_ns: int) -> int:
+        self._pings.schedule_next(now_ns)
+        due_ns = self._deadlines["pong"] = self._pings.due_ns
+        self._ping(now_ns)
+        return due_ns
 
     def _ping(self, now_ns: int) -> None:
         pings, sequence = self._pings, self._sequence

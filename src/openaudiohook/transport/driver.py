@@ -26,6 +26,7 @@ from openaudiohook.protocol import (
     ServerSession,
 )
 from openaudiohook.protocol.events import AudioFrame, CloseRequested, SessionEnded, SessionEvent
+from openaudiohook.transport.deadlines import deadlines_of
 from openaudiohook.transport.messages import (
     CLOSE,
     NO_CODE,
@@ -50,12 +51,6 @@ EventHandler = Callable[[SessionEvent], None]
 
 CLOSE_TIMEOUT_S: Final = 5.0
 """How long the peer may take over the closing handshake before the connection is dropped."""
-
-# Deadlines are met at whole multiples of this: those of many sessions then wake the loop together.
-_GRID_NS: Final = 10_000_000
-
-# uvloop rounds to whole milliseconds: a timer that came early would come again, and again.
-_ROUNDING_S: Final = 0.0005
 
 _log = logging.getLogger(__name__)
 
@@ -89,16 +84,15 @@ class Driver(WSListener):
         "_blocks_reading",
         "_close_at_ns",
         "_close_timeout_ns",
+        "_deadlines",
         "_ended_event",
         "_fileno",
         "_is_blocked",
         "_is_broken",
         "_is_pumping",
-        "_loop",
         "_on_shut",
+        "_slot",
         "_stream",
-        "_timer",
-        "_timer_at_ns",
         "_told",
         "_transport",
         "_wire",
@@ -118,14 +112,14 @@ class Driver(WSListener):
         self.session = session
         self.on_event: EventHandler = on_event
         self.on_writable: Callable[[], None] | None = None
-        self._loop = asyncio.get_running_loop()
-        self.ended: asyncio.Future[SessionEnded] = self._loop.create_future()
+        loop = asyncio.get_running_loop()
+        self._deadlines = deadlines_of(loop)
+        self._slot: int | None = None  # among them
+        self.ended: asyncio.Future[SessionEnded] = loop.create_future()
         self._transport: WSTransport | None = None
         self._stream: asyncio.Transport | None = None  # what is below it
         self._wire: Wire | None = None
         self._assembler = MessageAssembler()
-        self._timer: asyncio.TimerHandle | None = None
-        self._timer_at_ns = 0
         self._told: asyncio.Future[None] | None = None
         self._close_timeout_ns = round(close_timeout_s * 1e9)
         self._close_at_ns: int | None = None
@@ -277,9 +271,8 @@ class Driver(WSListener):
         self._shut()
         self.session.receive_closed(None, now_ns)
         self._pump(now_ns)
-        if self._timer is not None:
-            self._timer.cancel()
-        self._timer = self._transport = self._stream = self._wire = self.on_writable = None
+        self._slot = self._deadlines.move(self, self._slot, None)
+        self._transport = self._stream = self._wire = self.on_writable = None
         self.on_event = _ignore
         if self._ended_event is not None and not self.ended.done():
             self.ended.set_result(self._ended_event)
@@ -413,7 +406,7 @@ class Driver(WSListener):
             self._is_pumping = False
             if self._on_shut is not None and not session.is_flowing:  # type: ignore[union-attr]
                 self._shut()
-        self._set_timer(now_ns)
+        self._set_deadline()
 
     def _shut(self) -> None:
         """Let nobody write past us any more."""
@@ -491,24 +484,15 @@ class Driver(WSListener):
         if self._close_at_ns is None:
             self._close_at_ns = now_ns + self._close_timeout_ns
 
-    def _set_timer(self, now_ns: int) -> None:
+    def _set_deadline(self) -> None:
         at_ns = self._close_at_ns
         if at_ns is None:
             at_ns = self.session.next_deadline_ns()
-        if at_ns is None:
-            return
-        if self._timer is not None:
-            # One that fires early finds nothing to do and is set anew: cheaper than moving it.
-            if self._timer_at_ns <= at_ns:
-                return
-            self._timer.cancel()
-        self._timer_at_ns = at_ns
-        wait_ns = -(-at_ns // _GRID_NS) * _GRID_NS - now_ns
-        self._timer = self._loop.call_later(max(wait_ns / 1e9, 0) + _ROUNDING_S, self._on_timer)
+        self._slot = self._deadlines.move(self, self._slot, at_ns)
 
-    def _on_timer(self) -> None:
-        self._timer = None
-        now_ns = time.monotonic_ns()
+    def deadline_reached(self, now_ns: int) -> None:
+        """Act on what was waited for, and did not come."""
+        self._slot = None
         if self._close_at_ns is not None and now_ns >= self._close_at_ns:
             self.abort()
             return
