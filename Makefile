@@ -22,7 +22,7 @@ export PIP_DEFAULT_TIMEOUT ?= 60
 export NO_MKDOCS_2_WARNING = 1
 
 # Which extras of pyproject.toml a group of targets needs.
-EXTRAS_demo := speed
+EXTRAS_demo := speed,monitor
 EXTRAS_test := test,api-test,speed,audio,plots,monitor,postgres
 EXTRAS_lint := lint,test,api-test,speed,audio,plots,monitor,postgres
 EXTRAS_docs := docs,plots
