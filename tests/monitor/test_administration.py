@@ -367,7 +367,8 @@ async def test_a_restart_finds_what_is_active_and_probes_what_was_edited(tmp_pat
             one = await settled(platform, edited.id)
             assert (one.status, one.status_text) == ("ACTIVE", "")
             assert len(seen) == 3
-            assert [config.name for config in platform._directory.active(ORG)] == ["kept", "edited"]
+            active = [config.name for config in platform._directory.active(ORG)]
+            assert active == ["edited", "kept"]
 
 
 async def test_a_database_that_is_away_at_the_start_is_refused(tmp_path: Path) -> None:

@@ -194,6 +194,7 @@ class Bookkeeper:
         self._on_over()
 
     def _publish(self, event_id: EventId, text: str) -> None:
+        self.begin()
         self._bulletins.publish(
             self._organization_id,
             event_id,

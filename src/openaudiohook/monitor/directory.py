@@ -69,9 +69,9 @@ class Directory:
     # Integrations -----------------------------------------------------------------------
 
     def integrations(self, organization_id: str) -> list[Integration]:
-        """Return an organization's integrations, in the order in which they were created."""
+        """Return an organization's integrations, by name."""
         self.organization(organization_id)
-        return list(self._integrations[organization_id].values())
+        return sorted(self._integrations[organization_id].values(), key=_name)
 
     def integration(self, organization_id: str, integration_id: str) -> Integration:
         """Return an integration.
@@ -101,7 +101,8 @@ class Directory:
     def active(self, organization_id: str) -> list[EndpointConfig]:
         """Return what an organization's calls are streamed to, in the order of `integrations`."""
         active = self._active.get(organization_id, {})
-        return [active[each] for each in self._integrations[organization_id] if each in active]
+        named = self.integrations(organization_id)
+        return [active[one.id] for one in named if one.id in active]
 
     def is_active(self, organization_id: str, integration_id: str) -> bool:
         """Whether calls are streamed to an integration."""
@@ -110,9 +111,9 @@ class Directory:
     # Credentials ------------------------------------------------------------------------
 
     def credentials(self, organization_id: str) -> list[Credential]:
-        """Return an organization's credentials, without what they are."""
+        """Return an organization's credentials, by name; not what they are."""
         self.organization(organization_id)
-        return list(self._credentials[organization_id].values())
+        return sorted(self._credentials[organization_id].values(), key=_name)
 
     def credential(self, organization_id: str, credential_id: str) -> Credential:
         """Return a credential, without what it is.
@@ -133,9 +134,9 @@ class Directory:
     # Queues -----------------------------------------------------------------------------
 
     def queues(self, organization_id: str) -> list[Queue]:
-        """Return an organization's queues, in the order in which they were created."""
+        """Return an organization's queues, by name."""
         self.organization(organization_id)
-        return list(self._queues[organization_id].values())
+        return sorted(self._queues[organization_id].values(), key=_name)
 
     def queue(self, organization_id: str, queue_id: str) -> Queue:
         """Return a queue.
@@ -171,6 +172,10 @@ class Directory:
             self.keep_credential(credential)
         for queue in queues:
             self.keep_queue(queue)
+
+
+def _name(record: Credential | Integration | Queue) -> tuple[str, str]:
+    return record.name, record.id
 
 
 def _one(
