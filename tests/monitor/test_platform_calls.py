@@ -203,6 +203,16 @@ async def test_stopped_in_the_middle_it_goes_on_with_another_source(tmp_path: Pa
                 platform.call_state(ORG, call.conversation_id)
 
 
+@pytest.mark.parametrize("speed", ["0", "-1", "1001", "NaN", "Infinity", "1e999999"])
+async def test_a_speed_that_is_none_is_refused(speed: str, tmp_path: Path) -> None:
+    async with platform_in(tmp_path) as platform:
+        with pytest.raises(ConfigurationError, match="the speed is above 0"):
+            await platform.place_call(
+                ORG, PlaceCall(source=TONE, speed=Decimal(speed)), requester=ADMIN
+            )
+        assert platform.conversations(ORG) == []
+
+
 async def test_unknown_queues_are_refused(tmp_path: Path) -> None:
     async with platform_in(tmp_path) as platform:
         with pytest.raises(ConfigurationError, match="no queue"):

@@ -78,7 +78,7 @@ def _playing(source: Tone | WavFile) -> Scenario:
 
 
 def _tone_samples(seconds: Decimal) -> int:
-    if not 0 < seconds <= LONGEST_TONE_S:  # whatever is no number is not in there either
+    if not seconds.is_finite() or not 0 < seconds <= LONGEST_TONE_S:
         raise ConfigurationError(
             f"a tone lasts more than 0 and at most {LONGEST_TONE_S} seconds, not {seconds}"
         )

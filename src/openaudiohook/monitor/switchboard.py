@@ -29,7 +29,7 @@ from openaudiohook.monitor.events import EventId
 from openaudiohook.monitor.language import LanguageStage
 from openaudiohook.monitor.live_call import LiveCall
 from openaudiohook.monitor.media import SourceRequest, scenario_of
-from openaudiohook.monitor.monitor import Monitor
+from openaudiohook.monitor.monitor import MAX_SPEED, Monitor
 from openaudiohook.monitor.orders import FlowAction, PlaceCall, SecureAnswer, SecureEnd
 from openaudiohook.monitor.policy import refusal
 from openaudiohook.monitor.record import Record
@@ -93,6 +93,10 @@ class Switchboard(Custody):
         key = organization_id, conversation_id
         if self._live(*key) is not None:
             raise ConfigurationError("a source is attached to this conversation already")
+        if not place.speed.is_finite() or not 0 < place.speed <= MAX_SPEED:
+            raise ConfigurationError(
+                f"the speed is above 0 and at most {MAX_SPEED}, not {place.speed}"
+            )
         scenario = scenario_of(place.source, media_dir=self._media_dir)
         scenario = replace(scenario, edge=place.edge_type or scenario.edge)
         known = self._record.conversations.get(*key)
