@@ -78,7 +78,7 @@ SANS_IO = LAYER_1 | {
     "toml_source",
     "fanout.ring", "fanout.pauses", "fanout.engine",
     "monitor.policy", "monitor.language", "monitor.secure_pause", "monitor.metering",
-    "monitor.usage", "store.chain",
+    "store.chain",
 }  # fmt: skip
 NO_IO_MODULES = {
     "asyncio", "socket", "socketserver", "ssl", "select", "selectors", "time", "random", "secrets",
