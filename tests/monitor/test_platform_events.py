@@ -208,7 +208,7 @@ async def test_an_activation_that_fails_tells_everything_that_was_wrong(tmp_path
     assert (event.entity_id, event.conversation_id) == (id_, None)
 
 
-async def test_a_far_service_is_told_of(tmp_path: Path) -> None:
+async def test_a_far_service_is_told_of_and_shows_in_its_status(tmp_path: Path) -> None:
     async def far(talk: Talk) -> None:
         await talk.open()
         while (await talk.hear())["type"] == "ping":
@@ -221,8 +221,11 @@ async def test_a_far_service_is_told_of(tmp_path: Path) -> None:
     async with platform_with(tmp_path, far, timers=timers, **regions) as world:
         await world.place()
         event = await world.event(EventId.ENDPOINT_FAR)
+        shown = await world.platform.integration(ORG, world.integration.id)
     assert event.entity_id == world.integration.id
     assert "it runs in us-east, and the Monitor in eu-west" in event.text
+    assert shown.status == "ACTIVE"
+    assert "it runs in us-east, and the Monitor in eu-west" in shown.status_text
 
 
 async def test_no_event_holds_a_secret_or_a_number(tmp_path: Path) -> None:
