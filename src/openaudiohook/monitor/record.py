@@ -12,13 +12,16 @@ from typing import Final
 
 from openaudiohook.exceptions import JournalError
 from openaudiohook.monitor.conversations import Conversations
-from openaudiohook.store.entries import Entry
+from openaudiohook.store.entries import Entry, PauseBegan, PauseEnded
 from openaudiohook.store.journal import Journal
 
 __all__ = ["MOST_WAITING", "Record"]
 
 MOST_WAITING: Final = 100_000
-"""How many entries wait for a journal that cannot be written; what comes then is not recorded."""
+"""How many entries wait for a journal that cannot be written; what comes then and is no pause is
+not recorded."""
+
+_NEVER_GIVEN_UP: Final = (PauseBegan, PauseEnded)
 
 
 class Record:
@@ -47,13 +50,13 @@ class Record:
     def note(self, entry: Entry) -> bool:
         """Write an entry, or keep it until it can be written; say whether it was written."""
         self.conversations.apply(entry)
-        if len(self._waiting) >= MOST_WAITING:
-            self.unrecorded += 1
-            return False
         self._waiting.append(entry)
         try:
             self.retry()
         except JournalError:
+            if len(self._waiting) > MOST_WAITING and not isinstance(entry, _NEVER_GIVEN_UP):
+                self._waiting.pop()
+                self.unrecorded += 1
             return False
         return True
 

@@ -81,6 +81,7 @@ class Watch:
         self._remind_after_ns = remind_after_s * _SECOND_NS
         self._seconds = 0
         self._is_journal_away = False
+        self._unrecorded = 0
         self._is_database_away = False
         self._exported = 0
         self._noted: set[str] = set()
@@ -198,7 +199,10 @@ class Watch:
         else:
             if self._is_journal_away:
                 self._is_journal_away = False
-                self._tell_all(EventId.JOURNAL_WRITABLE, "what had waited is written")
+                lost = self._record.unrecorded - self._unrecorded
+                self._unrecorded += lost
+                rest = f"; {lost} entries were too many to wait and are lost" if lost else ""
+                self._tell_all(EventId.JOURNAL_WRITABLE, f"what had waited is written{rest}")
 
     def _look_at_database(self) -> None:
         if self._projector.is_away != self._is_database_away:
