@@ -17,7 +17,7 @@ from typing import Any, Final
 import click
 from rich.console import Console
 
-from bench import core, fanout, service
+from bench import control, core, fanout, service
 from bench.docs import write_docs
 from bench.figures import Figure
 from bench.generator import build
@@ -36,6 +36,7 @@ MEASUREMENTS: Final[dict[str, Callable[[Settings], list[Figure]]]] = {
     "setup-tls": service.measure_setup_tls,
     "flood": service.measure_flood,
     "fanout": fanout.measure_fanout,
+    "control": control.measure_control,
     "ladder": service.measure_ladder,
     "ladder-tls": service.measure_ladder_tls,
     "fanout-ladder": fanout.measure_fanout_ladder,

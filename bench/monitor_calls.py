@@ -37,6 +37,7 @@ class Calls:
         self.latencies = Latencies()
         self._monitor = Monitor()
         self._running: list[RunningCall] = []
+        self._tick = Fanout.tick
 
     async def start(self, calls: int, configs: list[EndpointConfig]) -> None:
         """Begin the calls, a few at a time, and wait until every endpoint streams."""
@@ -84,7 +85,12 @@ class Calls:
                 if cursor.position != position:
                     latencies.note(began_ns + cursor.position * NS_PER_SAMPLE)
 
-        Fanout.tick = timed_tick  # type: ignore[method-assign]
+        self._tick, Fanout.tick = tick, timed_tick  # type: ignore[method-assign]
+
+    def unwatch(self) -> None:
+        """Note nothing any more, and forget what was noted."""
+        Fanout.tick = self._tick  # type: ignore[method-assign]
+        self.latencies.values_ns.clear()
 
     async def stop(self) -> None:
         """Hang up every call."""
