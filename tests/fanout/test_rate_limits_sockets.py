@@ -82,7 +82,7 @@ async def test_after_the_wait_that_was_named_a_message_is_heeded_again() -> None
         for _ in range(5):
             await talk.say("pause")
         error = await talk.hear("error")
-        await asyncio.sleep(float(error["parameters"]["retryAfter"][2:-1]) + 0.05)
+        await talk.take_time(float(error["parameters"]["retryAfter"][2:-1]) + 0.05)
         talk.heard.clear()
         talk.heard.append(error)
         await talk.say("pause")

@@ -212,7 +212,7 @@ async def test_a_far_service_is_told_of_and_shows_in_its_status(tmp_path: Path) 
     async def far(talk: Talk) -> None:
         await talk.open()
         while (await talk.hear())["type"] == "ping":
-            await asyncio.sleep(0.11)
+            await talk.take_time(0.11)
             await talk.say("pong")
         await talk.say("closed")
 

@@ -92,6 +92,10 @@ class Talk:
             elif kind == "close":
                 await self.say("closed")
 
+    async def take_time(self, seconds: float) -> None:
+        """Do nothing for so long: as one who is slow, or who was told to wait."""
+        await asyncio.sleep(seconds)
+
     async def listen(self) -> None:
         """Answer nothing until the connection is gone."""
         while True:
