@@ -80,7 +80,13 @@ class Remembering:
 async def test_the_demo_shows_what_it_claims(scenario: Scenario, tmp_path: Path) -> None:
     recordings = tmp_path / "recordings"
     display = Remembering()
-    demo = Demo(scenario, recordings=recordings, slow_share=0.3, refuse_after_s=0.3)
+    demo = Demo(
+        scenario,
+        call_file=tmp_path / "call.toml",
+        recordings=recordings,
+        slow_share=0.3,
+        refuse_after_s=0.3,
+    )
     report = await demo.run(display)
 
     assert [claim for claim in report.claims if not (claim.holds and claim.is_shown)] == []
@@ -127,7 +133,9 @@ async def test_cancelling_the_demo_leaves_nothing_behind(
     scenario: Scenario, tmp_path: Path
 ) -> None:
     display = Remembering()
-    running = asyncio.create_task(Demo(scenario, recordings=tmp_path / "r").run(display))
+    running = asyncio.create_task(
+        Demo(scenario, call_file=tmp_path / "call.toml", recordings=tmp_path / "r").run(display)
+    )
     async with asyncio.timeout(20):
         await display.is_shown.wait()
     running.cancel()
@@ -146,7 +154,9 @@ async def test_a_display_that_fails_ends_the_demo(scenario: Scenario, tmp_path: 
             raise RuntimeError("no screen")
 
     with pytest.raises(ExceptionGroup) as caught:
-        await Demo(scenario, recordings=tmp_path / "r").run(Broken())
+        await Demo(scenario, call_file=tmp_path / "call.toml", recordings=tmp_path / "r").run(
+            Broken()
+        )
     assert caught.group_contains(RuntimeError, match="no screen")
 
 

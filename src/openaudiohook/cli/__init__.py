@@ -78,10 +78,6 @@ COMMANDS: Final[dict[str, _Command]] = {
         "openaudiohook.cli.recover:recover",
         "Repair the recordings under DIR that a crash left unfinished.",
     ),
-    "audit": _Command(
-        "openaudiohook.cli.audit:audit",
-        "Show who did what on a Monitor, and check that its journal was not tampered with.",
-    ),
     "consumers": _Command(
         "openaudiohook.cli.consumers:consumers",
         "List the consumers that are installed.",

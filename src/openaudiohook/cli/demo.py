@@ -15,9 +15,7 @@ import structlog
 from rich.console import Console
 
 from openaudiohook.cli import EXIT_FAILED, EXIT_OK
-from openaudiohook.demo.display import displaying
-from openaudiohook.demo.run import Demo, bundled_call
-from openaudiohook.demo.summary import print_summary
+from openaudiohook.cli.monitor import require_extras
 from openaudiohook.exceptions import ConfigurationError
 
 __all__ = ["demo"]
@@ -44,13 +42,19 @@ def demo(
 ) -> None:
     """Stream the bundled call to five services at once and show what arrived.
 
-    In real time, on this machine, about a minute. Three integrations are plain. One is behind a
-    line that is too thin; one refuses twice and then catches up. In the call a card number is read
-    in a secure flow, and nothing of that leaves.
+    In real time, on this machine, about a minute. A Monitor runs here; five integrations are made
+    through its control interface, and it is asked there what they cost. Three are plain. One is
+    behind a line that is too thin; one refuses twice and then catches up. In the call a card
+    number is read in a secure flow, and nothing of that leaves.
 
     Exit status: 0 everything the demo claims was so; 1 it was not, and then it says what; 2 wrong
     usage; 130 Ctrl-C.
     """
+    require_extras()
+    from openaudiohook.demo.display import displaying
+    from openaudiohook.demo.run import Demo, bundled_call
+    from openaudiohook.demo.summary import print_summary
+
     scenario, captions = bundled_call(seconds)
     if json_file is not None:
         _require_writable(json_file)

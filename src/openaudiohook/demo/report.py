@@ -14,7 +14,16 @@ from openaudiohook.exceptions import MediaError
 from openaudiohook.fanout.endpoint import EndpointReport, EndpointState
 from openaudiohook.monitor.report import CallReport
 
-__all__ = ["Claim", "DemoReport", "Outcome", "Role", "check", "recording_fault", "secure_fault"]
+__all__ = [
+    "Claim",
+    "DemoReport",
+    "Outcome",
+    "Role",
+    "UsageLine",
+    "check",
+    "recording_fault",
+    "secure_fault",
+]
 
 _SILENCE: Final = 0xFF
 
@@ -73,6 +82,22 @@ class Claim(NamedTuple):
         return not self.failures
 
 
+class UsageLine(NamedTuple):
+    """One integration's usage, in samples.
+
+    Attributes:
+        mute: what of `charged` was charged while nobody spoke to the customer.
+    """
+
+    name: str
+    open: int
+    secure: int
+    client: int
+    server: int
+    charged: int
+    mute: int
+
+
 class DemoReport(NamedTuple):
     """The end of a demo.
 
@@ -82,6 +107,7 @@ class DemoReport(NamedTuple):
         claims: what was checked.
         recordings: the directory of recordings and sidecars.
         picture: the drawn timeline; None where it could not be written.
+        usage: what the control interface reports that it cost.
     """
 
     call: CallReport
@@ -89,6 +115,7 @@ class DemoReport(NamedTuple):
     claims: tuple[Claim, ...]
     recordings: Path
     picture: Path | None
+    usage: tuple[UsageLine, ...] = ()
 
     @property
     def is_good(self) -> bool:
@@ -112,6 +139,15 @@ class DemoReport(NamedTuple):
                 for claim in self.claims
             ],
             "integrations": [self._integration(outcome) for outcome in self.outcomes],
+            "usage": [
+                {"name": line.name}
+                | {
+                    f"{key}_s": samples / RATE
+                    for key, samples in line._asdict().items()
+                    if key != "name"
+                }
+                for line in self.usage
+            ],
         }
 
     def _integration(self, outcome: Outcome) -> dict[str, Any]:

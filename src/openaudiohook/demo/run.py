@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
+import functools
 import math
 import secrets
 import tempfile
@@ -14,22 +15,26 @@ from typing import Any, Final
 
 from openaudiohook.audio import RATE
 from openaudiohook.auth import Credentials, InMemoryKeys
-from openaudiohook.demo.checking import INTEGRATION, Checker, Receipt
+from openaudiohook.demo.checking import Checker, Receipt
 from openaudiohook.demo.display import Display, Row, Snapshot
 from openaudiohook.demo.picture import draw_picture, envelope
 from openaudiohook.demo.refusal import open_refusing_service
 from openaudiohook.demo.relay import open_relay
-from openaudiohook.demo.report import DemoReport, Outcome, Role, check
+from openaudiohook.demo.report import DemoReport, Outcome, Role, UsageLine, check
+from openaudiohook.demo.staging import open_stage, plan, stage_call
 from openaudiohook.demo.story import Caption, Story, cut, load_captions, monitored_from, tell
 from openaudiohook.demo.timeline import Part, Timeline, make_lane
+from openaudiohook.demo.usage import usage_claim
 from openaudiohook.exceptions import ConfigurationError, MediaError
 from openaudiohook.fanout.cursor import CursorState
-from openaudiohook.fanout.endpoint import Endpoint, EndpointConfig, EndpointState
+from openaudiohook.fanout.endpoint import Endpoint, EndpointState
 from openaudiohook.host.consumer import per_session
 from openaudiohook.host.registry import Registry
-from openaudiohook.monitor.monitor import Monitor, RunningCall
+from openaudiohook.monitor.monitor import RunningCall
+from openaudiohook.monitor.provision import Plan
 from openaudiohook.monitor.report import CallReport
 from openaudiohook.monitor.scenario import (
+    Hangup,
     Scenario,
     SecureFlow,
     expected_samples,
@@ -49,6 +54,8 @@ CAST: Final[Mapping[str, Role]] = {
     "late": Role.REFUSES_TWICE,
 }
 """The integrations, and what each is there to show."""
+
+_ORDER: Final = {name: number for number, name in enumerate(CAST)}
 
 _WHAT_FOR: Final = {
     Role.PLAIN: "",
@@ -95,6 +102,7 @@ class Demo:
 
     Args:
         scenario: the call.
+        call_file: its script; what it plays lies beside it.
         recordings: the directory for recordings and the drawn timeline.
         captions: what is said in the call, for the display.
         slow_share: how much of real time the slow integration's line carries.
@@ -109,12 +117,15 @@ class Demo:
         scenario: Scenario,
         *,
         recordings: Path,
+        call_file: Path = _CALL,
         captions: Sequence[Caption] = (),
         slow_share: float = 0.6,
         refuse_after_s: float = 1.5,
     ) -> None:
         self.timeline = Timeline(0, (), (), ())
         self._scenario = scenario
+        self._call_file = call_file
+        self._refusals = 0
         self._recordings = recordings
         self._story = tell(scenario, captions)
         self._slow_share = slow_share
@@ -124,18 +135,34 @@ class Demo:
 
     async def run(self, display: Display) -> DemoReport:
         """Run the call to its end, and check what arrived. Cancelling it leaves nothing behind."""
-        async with self._integrations() as configs, asyncio.TaskGroup() as tasks:
-            running = self._running = Monitor().start(self._scenario, configs)
+        async with contextlib.AsyncExitStack() as stack:
+            directory = Path(
+                stack.enter_context(tempfile.TemporaryDirectory(prefix="openaudiohook-"))
+            )
+            plans = await stack.enter_async_context(self._integrations())
+            monitor = await stack.enter_async_context(open_stage(directory))
+            tasks = await stack.enter_async_context(asyncio.TaskGroup())
+            await asyncio.to_thread(self._stage_call, directory)
+            await monitor.configure(plans)
+            self._refusals = _REFUSALS
+            live = await monitor.place()
+            running = self._running = live.running
             watching = tasks.create_task(self._watch(running, display))
-            call = await running.finished()
+            call = await live.finished()
             watching.cancel()
-        return await asyncio.to_thread(self._report, call)
+            usage = await monitor.usage(live.conversation_id)
+        return await asyncio.to_thread(self._report, call, usage)
+
+    def _stage_call(self, directory: Path) -> None:
+        steps = self._scenario.steps
+        until = next((step.at for step in steps if isinstance(step, Hangup)), None)
+        stage_call(self._call_file, directory, until=until)
 
     # The two ends -----------------------------------------------------------------------
 
     @contextlib.asynccontextmanager
-    async def _integrations(self) -> AsyncIterator[list[EndpointConfig]]:
-        """Run the services and the lines to them; yield what the Monitor is configured with."""
+    async def _integrations(self) -> AsyncIterator[dict[str, Plan]]:
+        """Run the services and the lines to them; yield what the Monitor is to be told of each."""
         credentials = {
             name: Credentials(secrets.token_urlsafe(24), secrets.token_bytes(32)) for name in CAST
         }
@@ -152,23 +179,29 @@ class Demo:
                 open_relay(lambda _: port, bytes_per_s=int(_BYTES_PER_S * self._slow_share))
             )
             moving = await stack.enter_async_context(
-                open_relay(lambda number: refusing if number <= _REFUSALS else port)
+                open_relay(functools.partial(self._route, port=port, refusing=refusing))
             )
             ports = {
                 Role.PLAIN: port,
                 Role.SLOW: thin.port,
                 Role.REFUSES_TWICE: moving.port,
             }
-            yield [
-                EndpointConfig(
-                    name=name,
+            yield {
+                name: plan(
+                    name,
                     uri=f"ws://127.0.0.1:{ports[role]}{_PATH}",
                     api_key=credentials[name].api_key,
-                    client_secret=credentials[name].secret,
-                    custom_config={INTEGRATION: name},
+                    client_secret=base64.b64encode(credentials[name].secret).decode(),
                 )
                 for name, role in CAST.items()
-            ]
+            }
+
+    def _route(self, number: int, *, port: int, refusing: int) -> int:
+        """Where the late integration's line leads: to a refusal, while any is left."""
+        if not self._refusals:
+            return port
+        self._refusals -= 1
+        return refusing
 
     @contextlib.asynccontextmanager
     async def _service(self, credentials: Iterable[Credentials]) -> AsyncIterator[int]:
@@ -205,7 +238,10 @@ class Demo:
 
     def _snapshot(self, running: RunningCall, length: int) -> Snapshot:
         position = running.call.position
-        rows = [self._row(endpoint, running) for endpoint in running.endpoints]
+        rows = [
+            self._row(endpoint, running)
+            for endpoint in sorted(running.endpoints, key=lambda one: _ORDER[one.config.name])
+        ]
         return Snapshot(
             position=position,
             length=length,
@@ -228,7 +264,7 @@ class Demo:
 
     # When it is over --------------------------------------------------------------------
 
-    def _report(self, call: CallReport) -> DemoReport:
+    def _report(self, call: CallReport, usage: tuple[UsageLine, ...]) -> DemoReport:
         folder = self._recordings / call.conversation_id
         outcomes = tuple(
             Outcome(
@@ -237,20 +273,24 @@ class Demo:
                 receipt=self._receipts[endpoint.name],
                 recording=folder / f"{endpoint.session_id}.wav",
             )
-            for endpoint in call.endpoints
+            for endpoint in sorted(call.endpoints, key=lambda one: _ORDER[one.name])
         )
         self.timeline = _timeline(call, outcomes, self._story)
         return DemoReport(
             call=call,
             outcomes=outcomes,
-            claims=check(
-                call,
-                outcomes,
-                is_slow_shown=self._is_slow_shown(outcomes),
-                is_secure_shown=any(isinstance(s, SecureFlow) for s in self._scenario.steps),
+            claims=(
+                *check(
+                    call,
+                    outcomes,
+                    is_slow_shown=self._is_slow_shown(outcomes),
+                    is_secure_shown=any(isinstance(s, SecureFlow) for s in self._scenario.steps),
+                ),
+                usage_claim(call, usage),
             ),
             recordings=self._recordings,
             picture=_write_picture(self._recordings / "timeline.svg", self.timeline, outcomes),
+            usage=usage,
         )
 
     def _is_slow_shown(self, outcomes: Sequence[Outcome]) -> bool:

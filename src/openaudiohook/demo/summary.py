@@ -14,6 +14,7 @@ from openaudiohook.audio import RATE
 from openaudiohook.demo.drawing import draw
 from openaudiohook.demo.report import Claim, DemoReport, Outcome
 from openaudiohook.demo.timeline import Timeline
+from openaudiohook.demo.usage import usage_table
 
 __all__ = ["print_summary", "results_table"]
 
@@ -35,6 +36,9 @@ def print_summary(console: Console, report: DemoReport, timeline: Timeline) -> N
     console.print()
     for what, path in _files(report):
         console.print(f"{what}\n   {path}", markup=False, highlight=False, soft_wrap=True)
+    if report.usage:
+        console.print()
+        console.print(usage_table(report.usage))
 
 
 def results_table(report: DemoReport) -> Table:
