@@ -58,6 +58,16 @@ def freed(requester: str, at: int = 0, *, part: int = 0, **more: Any) -> PauseEn
     return entry
 
 
+def opened(session: str, at: int = 0) -> SessionOpened:
+    entry: SessionOpened = told(SessionOpened, at, integration_id="i", session_id=session, start=0)
+    return entry
+
+
+def closed(session: str, at: int = 0) -> SessionEnded:
+    entry: SessionEnded = told(SessionEnded, at, integration_id="i", session_id=session)
+    return entry
+
+
 def after(*entries: Entry) -> Conversations:
     conversations = Conversations()
     for entry in entries:
@@ -72,13 +82,13 @@ def holders(conversations: Conversations) -> list[str]:
 
 
 def test_reasons_are_held_until_each_was_taken_back() -> None:
-    story = [began(), held("a"), held("b", 5), held("a", 6), freed("a", 9)]
+    story: list[Entry] = [began(), held("a"), held("b", 5), held("a", 6), freed("a", 9)]
     assert holders(after(*story)) == ["b"]
     assert holders(after(*story, freed("b", 9))) == []
 
 
 def test_they_outlast_a_source_that_is_lost() -> None:
-    story = [began(), held("a"), told(CallEnded, 10, reason="lost")]
+    story: list[Entry] = [began(), held("a"), told(CallEnded, 10, reason="lost")]
     assert holders(after(*story)) == ["a"]
     assert holders(after(*story, began(1))) == ["a"]
     assert holders(after(*story, began(1), freed("a", part=1))) == []
@@ -100,7 +110,7 @@ def test_what_an_earlier_part_still_tells_changes_nothing() -> None:
 
 
 def test_it_is_known_how_a_call_stood() -> None:
-    known = after(
+    conversations = after(
         began(),
         told(PhaseBegan, 1, phase="queue", queue_id="support"),
         told(MonitoringSwitched, 2, on=True, by="queue"),
@@ -113,11 +123,12 @@ def test_it_is_known_how_a_call_stood() -> None:
             organization_id=ORG, utc_ns=1, event_id="x", entity_type="call", entity_id=CALL,
             entity_name="", text="", conversation_id=CALL,
         ),
-    ).get(ORG, CALL)  # fmt: skip
+    )  # fmt: skip
+    known = conversations.get(ORG, CALL)
     assert known is not None
     assert (known.phase, known.queue_id, known.language) == ("agent", "support", "de-DE")
     assert (known.is_on, known.at) == (True, 7)
-    assert [one.session_id for one in known.sessions] == ["t"]
+    assert [one.session_id for one in conversations.sessions()] == ["t"]
 
 
 def test_a_switch_that_is_off_is_no_reason_for_the_next_part() -> None:
@@ -139,6 +150,9 @@ STORY = st.lists(
         st.builds(held, st.sampled_from("abc"), st.integers(0, 9)),
         st.builds(freed, st.sampled_from("abc"), st.integers(0, 9)),
         st.builds(began, st.integers(0, 2)),
+        st.builds(opened, st.sampled_from("st"), st.integers(0, 9)),
+        st.builds(closed, st.sampled_from("st"), st.integers(0, 9)),
+        st.just(CallEnded(organization_id=ORG, utc_ns=1, conversation_id=CALL, at=5)),
     ),
     max_size=30,
 )
@@ -162,6 +176,7 @@ def test_kept_anywhere_it_comes_to_the_same(
         load(found, journal, directory / "kept", sealer=SEALER)
         load(whole, journal, directory / "missing", sealer=SEALER)
         assert found.all() == whole.all() == after(*story).all()
+        assert found.sessions() == whole.sessions() == after(*story).sessions()
     finally:
         journal.close()
 
@@ -172,7 +187,7 @@ def test_a_copy_that_is_not_ours_costs_nothing_but_time(harm: str, tmp_path: Pat
     other = Journal.open(tmp_path / "other", key=bytes(32))
     kept = tmp_path / "kept"
     try:
-        story = [began(), held("a")]
+        story: list[Entry] = [began(), held("a")]
         for entry in story:
             journal.append(entry)
         # What was kept says that nobody holds it.
@@ -221,6 +236,26 @@ def test_what_was_left_open_ends_at_its_last_checkpoint(tmp_path: Path) -> None:
         (over,) = (entry for _, entry in journal.read() if isinstance(entry, CallEnded))
         assert (over.at, over.reason) == (8_000, "lost")
         assert close_left_open(record, positions, utc_ns=6) == []
+    finally:
+        positions.close()
+        journal.close()
+
+
+@pytest.mark.parametrize("reason", ["end", "hangup", "lost", "error"])
+def test_a_session_whose_good_bye_was_cut_off_ends_with_its_call(
+    reason: str, tmp_path: Path
+) -> None:
+    journal = Journal.open(tmp_path, key=bytes(32))
+    positions = Positions.open(tmp_path)
+    try:
+        record = Record(journal, Conversations())
+        for entry in (began(), opened("s", 800), told(CallEnded, 9_000, reason=reason), began(1)):
+            record.note(entry)
+        positions.note({"s": (ORG, CALL, 0, "i", 8_000)})
+        close_left_open(record, positions, utc_ns=5)
+        (over,) = (one for _, one in journal.read() if isinstance(one, SessionEnded))
+        assert (over.session_id, over.part, over.at) == ("s", 0, 9_000)
+        assert record.conversations.sessions() == []
     finally:
         positions.close()
         journal.close()
