@@ -54,10 +54,17 @@ class Held(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class OpenSession(msgspec.Struct, frozen=True, kw_only=True):
-    """A session that opened, and of whose end nobody knows."""
+    """A session that opened, and of whose end nobody knows; its call may have ended before it.
+
+    Attributes:
+        at: the latest sample at which it is known to have been open.
+    """
 
     session_id: str
     integration_id: str
+    organization_id: str
+    conversation_id: str
+    part: int
     at: int
 
 
@@ -77,7 +84,6 @@ class Known(msgspec.Struct, kw_only=True):
         language: its media language, where one was set.
         is_on: monitoring is switched on; None where nobody ever switched it.
         held: why it is held, in the order in which that began.
-        sessions: those that are open.
     """
 
     organization_id: str
@@ -92,7 +98,6 @@ class Known(msgspec.Struct, kw_only=True):
     language: str | None = None
     is_on: bool | None = None
     held: list[Held] = []
-    sessions: list[OpenSession] = []
 
     @property
     def secure(self) -> tuple[Held, ...]:
@@ -101,10 +106,11 @@ class Known(msgspec.Struct, kw_only=True):
 
 
 class Conversations:
-    """Every conversation that has not ended, by organization and id."""
+    """Every conversation that has not ended, by organization and id; and every open session."""
 
     def __init__(self) -> None:
         self._known: dict[tuple[str, str], Known] = {}
+        self._sessions: dict[str, OpenSession] = {}
 
     def __len__(self) -> int:
         return len(self._known)
@@ -118,18 +124,24 @@ class Conversations:
         known = self._known.values()
         return [one for one in known if organization_id in (None, one.organization_id)]
 
+    def sessions(self) -> list[OpenSession]:
+        """Return the open sessions, those of calls that have ended too."""
+        return list(self._sessions.values())
+
     def forget(self, known: Known) -> None:
         """Let a conversation go that nobody came back to."""
         self._known.pop((known.organization_id, known.conversation_id), None)
 
-    def restore(self, known: Iterable[Known]) -> None:
+    def restore(self, known: Iterable[Known], sessions: Iterable[OpenSession]) -> None:
         """Take what was kept of them."""
         self._known = {(one.organization_id, one.conversation_id): one for one in known}
+        self._sessions = {one.session_id: one for one in sessions}
 
     def apply(self, entry: Entry) -> None:
         """Follow what happened. What tells of a conversation that has ended changes nothing."""
         if not isinstance(entry, _TELLING):
             return
+        self._follow_sessions(entry)
         key = entry.organization_id, entry.conversation_id
         known = self._known.get(key)
         if known is None:
@@ -146,15 +158,36 @@ class Conversations:
         if isinstance(entry, CallEnded) and entry.reason in _OVER:
             del self._known[key]
 
+    def _follow_sessions(self, entry: Entry) -> None:
+        """Follow which sessions are open; they outlast their call by their good-bye."""
+        match entry:
+            case SessionOpened():
+                self._sessions[entry.session_id] = OpenSession(
+                    session_id=entry.session_id,
+                    integration_id=entry.integration_id,
+                    organization_id=entry.organization_id,
+                    conversation_id=entry.conversation_id,
+                    part=entry.part,
+                    at=entry.at,
+                )
+            case SessionEnded():
+                self._sessions.pop(entry.session_id, None)
+            case CallEnded():
+                ended = entry.organization_id, entry.conversation_id, entry.part
+                for one in self.sessions():
+                    if (one.organization_id, one.conversation_id, one.part) == ended:
+                        at = max(one.at, entry.at)
+                        self._sessions[one.session_id] = msgspec.structs.replace(one, at=at)
+
     def _follow(self, known: Known, entry: Entry) -> None:
         match entry:
             case CallBegan(part=part, edge=edge, at=at):
                 known.part, known.edge, known.at = part, edge, at
-                known.is_attached, known.sessions = True, []
+                known.is_attached = True
                 known.held = [one for one in known.held if one.reason != SWITCH]
                 known.queue_id = entry.queue_id or known.queue_id
             case CallEnded():
-                known.is_attached, known.sessions = False, []
+                known.is_attached = False
             case PhaseBegan(phase=phase):
                 known.phase = phase
                 known.queue_id = entry.queue_id or known.queue_id
@@ -162,13 +195,6 @@ class Conversations:
                 known.is_on = on
             case LanguageChanged(language=language):
                 known.language = language
-            case SessionOpened(session_id=session_id):
-                opened = OpenSession(
-                    session_id=session_id, integration_id=entry.integration_id, at=entry.at
-                )
-                known.sessions = [*known.sessions, opened]
-            case SessionEnded(session_id=session_id):
-                known.sessions = [one for one in known.sessions if one.session_id != session_id]
             case PauseBegan():
                 if not any(one.is_of(entry) for one in known.held):
                     known.held = [*known.held, _held(entry)]

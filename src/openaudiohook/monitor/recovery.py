@@ -16,7 +16,7 @@ from typing import Final
 import msgspec
 
 from openaudiohook.exceptions import AudioHookError
-from openaudiohook.monitor.conversations import Conversations, Known
+from openaudiohook.monitor.conversations import Conversations, Known, OpenSession
 from openaudiohook.monitor.events import EventId
 from openaudiohook.monitor.record import Record
 from openaudiohook.store.entries import CallEnded, SessionEnded
@@ -33,6 +33,7 @@ _CONTEXT: Final = b"openaudiohook conversations 1"
 class _Kept(msgspec.Struct, frozen=True, kw_only=True):
     number: int
     known: list[Known]
+    sessions: list[OpenSession]
 
 
 def save(conversations: Conversations, journal: Journal, path: Path, *, sealer: Sealer) -> None:
@@ -41,7 +42,11 @@ def save(conversations: Conversations, journal: Journal, path: Path, *, sealer: 
     Raises:
         OSError: the file cannot be written.
     """
-    kept = _Kept(number=journal.head.number, known=conversations.all())
+    kept = _Kept(
+        number=journal.head.number,
+        known=conversations.all(),
+        sessions=conversations.sessions(),
+    )
     beside = path.with_suffix(".new")
     with beside.open("wb") as file:
         file.write(sealer.seal(msgspec.msgpack.encode(kept), _CONTEXT))
@@ -61,7 +66,7 @@ def load(conversations: Conversations, journal: Journal, path: Path, *, sealer: 
         kept = msgspec.msgpack.decode(sealer.open(path.read_bytes(), _CONTEXT), type=_Kept)
         if kept.number <= journal.head.number:
             number = kept.number
-            conversations.restore(kept.known)
+            conversations.restore(kept.known, kept.sessions)
     while batch := journal.read(number, _BATCH):
         for _, entry in batch:
             conversations.apply(entry)
@@ -74,32 +79,30 @@ def close_left_open(record: Record, positions: Positions, *, utc_ns: int) -> lis
     A session ends where its last checkpoint says that it was; at worst a second was lost.
     """
     latest = positions.read()
-    left = [known for known in record.conversations.all() if known.is_attached]
-    for known in left:
-        ends = [known.at]
-        for session in known.sessions:
-            checkpoint = latest.get(session.session_id)
-            at = session.at if checkpoint is None else max(session.at, checkpoint.at)
-            ends.append(at)
-            record.note(
-                SessionEnded(
-                    organization_id=known.organization_id,
-                    utc_ns=utc_ns,
-                    conversation_id=known.conversation_id,
-                    part=known.part,
-                    at=at,
-                    integration_id=session.integration_id,
-                    session_id=session.session_id,
-                    event_id=EventId.MONITOR_RESTARTED,
-                )
+    conversations = record.conversations
+    left = [known for known in conversations.all() if known.is_attached]
+    for session in conversations.sessions():
+        checkpoint = latest.get(session.session_id)
+        record.note(
+            SessionEnded(
+                organization_id=session.organization_id,
+                utc_ns=utc_ns,
+                conversation_id=session.conversation_id,
+                part=session.part,
+                at=session.at if checkpoint is None else max(session.at, checkpoint.at),
+                integration_id=session.integration_id,
+                session_id=session.session_id,
+                event_id=EventId.MONITOR_RESTARTED,
             )
+        )
+    for known in left:
         record.note(
             CallEnded(
                 organization_id=known.organization_id,
                 utc_ns=utc_ns,
                 conversation_id=known.conversation_id,
                 part=known.part,
-                at=max(ends),
+                at=known.at,  # its sessions' ends are in it
                 reason="lost",
             )
         )

@@ -10,14 +10,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Final
 from weakref import WeakKeyDictionary
 
 from openaudiohook.exceptions import JournalError
 from openaudiohook.fanout.endpoint import Endpoint
 from openaudiohook.monitor.bulletins import Bulletins
-from openaudiohook.monitor.conversations import Known
 from openaudiohook.monitor.custody import LiveCalls
 from openaudiohook.monitor.directory import Directory
 from openaudiohook.monitor.events import EventId
@@ -146,21 +145,25 @@ class Watch:
     # ------------------------------------------------------------------------------------
 
     def _note_positions(self) -> None:
+        sessions = self._record.conversations.sessions()
         positions = {}
-        for known, position in self._running():
-            for session in known.sessions:
-                positions[session.session_id] = (
-                    known.organization_id,
-                    known.conversation_id,
-                    known.part,
-                    session.integration_id,
-                    position,
-                )
+        for session in sessions:
+            call = self._live_calls.get((session.organization_id, session.conversation_id))
+            if call is None or call.part != session.part or call.is_over:
+                continue  # it is closing: the journal has the end of its call
+            positions[session.session_id] = (
+                session.organization_id,
+                session.conversation_id,
+                session.part,
+                session.integration_id,
+                call.position,
+            )
         try:
             self._positions.note(positions)
-            for session_id in self._noted - positions.keys():
+            ended = self._noted - {session.session_id for session in sessions}
+            for session_id in ended:
                 self._positions.forget(session_id)  # the journal has its end
-            self._noted = set(positions)
+            self._noted = (self._noted | positions.keys()) - ended
         except JournalError as error:
             _log.warning("positions were not noted: %s", error)
 
@@ -182,12 +185,6 @@ class Watch:
                         entity_name=config.name,
                         text=news.text,
                     )
-
-    def _running(self) -> Iterator[tuple[Known, int]]:
-        for key, call in self._live_calls.items():
-            known = self._record.conversations.get(*key)
-            if known is not None and not call.is_over:
-                yield known, call.position
 
     async def _look_at_journal(self) -> None:
         try:
