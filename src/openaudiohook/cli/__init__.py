@@ -56,11 +56,11 @@ COMMANDS: Final[dict[str, _Command]] = {
     ),
     "events": _Command(
         "openaudiohook.cli.events:events",
-        "Print a running Monitor's operational events.",
+        "Print a running Monitor's operational events, the oldest first.",
     ),
     "explain": _Command(
         "openaudiohook.cli.explain:explain",
-        "Say why a call was not, late or partly streamed, and what it cost.",
+        "Say why a call was not, late or partly streamed, and where every sample is.",
     ),
     "usage": _Command(
         "openaudiohook.cli.usage:usage",
@@ -68,7 +68,7 @@ COMMANDS: Final[dict[str, _Command]] = {
     ),
     "audit": _Command(
         "openaudiohook.cli.audit:audit",
-        "List who did what, or verify that the journal was not tampered with.",
+        "Show who did what on a Monitor, and check that its journal was not tampered with.",
     ),
     "sign": _Command(
         "openaudiohook.cli.sign:sign",

@@ -59,9 +59,9 @@ def explain(
     trace_file: Path | None,
     as_json: bool,
 ) -> None:
-    """Say why a call was not, late or partly streamed, what it cost, and where every sample is.
+    """Say why a call was not, late or partly streamed, and where every sample is.
 
-    CONVERSATION is a conversation's id. With --config or --state the answer comes from the
+    It also says what the call cost. CONVERSATION is a conversation's id. With --config or --state the answer comes from the
     Monitor's journal on this machine, whether it runs or is long gone; then the beginning of an id
     will do, and 'latest' is the last one. With --api the Monitor itself is asked.
 
