@@ -19,7 +19,7 @@ import contextlib
 import sys
 import time
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 import picows
 import uvloop
@@ -54,13 +54,20 @@ def write_late() -> None:
             transport.send(picows.WSMsgType.BINARY, payload)
         waiting.clear()
 
+    class Late:
+        """Writes when the tick is over."""
+
+        def __init__(self, transport: picows.WSTransport) -> None:
+            self.transport = transport
+
+        def send(self, _kind: int, payload: bytes) -> None:
+            waiting.append((self.transport, payload))
+
     direct = Driver.passage
 
-    def passage(driver: Driver) -> tuple[Callable[[], bool], Callable[[bytes], object]]:
-        is_closing, _ = direct(driver)
-        transport = driver._transport
-        assert transport is not None
-        return is_closing, lambda payload: waiting.append((transport, payload))
+    def passage(driver: Driver, on_shut: Callable[[], None]) -> tuple[asyncio.Transport, Any]:
+        stream, transport = direct(driver, on_shut)
+        return stream, Late(transport)
 
     Driver.passage = passage  # type: ignore[method-assign]
     Driver.send_audio, MediaClock._tick = send_audio, tick_and_write
