@@ -61,9 +61,10 @@ def explain(
 ) -> None:
     """Say why a call was not, late or partly streamed, and where every sample is.
 
-    It also says what the call cost. CONVERSATION is a conversation's id. With --config or --state the answer comes from the
-    Monitor's journal on this machine, whether it runs or is long gone; then the beginning of an id
-    will do, and 'latest' is the last one. With --api the Monitor itself is asked.
+    It also says what the call cost. CONVERSATION is a conversation's id. With --config or --state
+    the answer comes from the Monitor's journal on this machine, whether it runs or is long gone;
+    then the beginning of an id will do, and 'latest' is the last one. With --api the Monitor itself
+    is asked.
 
     Exit status: 0 explained; 1 nothing is known of that conversation; 2 wrong usage.
     """
