@@ -231,6 +231,23 @@ async def test_a_part_begins_under_the_reasons_that_were_held(url: str, journal:
 
 
 @pytest.mark.anyio
+async def test_a_nul_in_a_text_does_not_stop_the_copy(url: str, journal: Journal) -> None:
+    call = {"organization_id": "o", "conversation_id": "c", "utc_ns": 1}
+    flow = {"cause": "secure", "reason": "flow", "requester": "flow:a\0b"}
+    told = [
+        CallBegan(**call, edge="cloud"),
+        PauseBegan(**call, at=10, **flow),
+        PauseEnded(**call, at=30, **flow),
+    ]
+    database = await projected(url, journal, told)
+    record = await Ledger(database).conversation("o", "c")
+    ((pause,),) = (part.pauses for part in record.parts)
+    assert (pause.requester, pause.start, pause.end) == ("flow:a\N{REPLACEMENT CHARACTER}b", 10, 30)
+    assert [entry for _, entry in record.entries] == told
+    await database.close()
+
+
+@pytest.mark.anyio
 async def test_a_conversation_tells_all_there_is(url: str, journal: Journal) -> None:
     told = history(12)
     others = history(13)

@@ -18,6 +18,7 @@ from openaudiohook.exceptions import (
 )
 from openaudiohook.store.credentials import Credentials
 from openaudiohook.store.database import Database
+from openaudiohook.store.events import Audit
 from openaudiohook.store.integrations import Integrations
 from openaudiohook.store.organizations import Organizations
 from openaudiohook.store.queues import Queues
@@ -177,6 +178,17 @@ async def test_what_breaks_a_bound_is_refused_by_its_name(database: Database) ->
     with pytest.raises(ConfigurationError, match="ck_integrations_frame_ms"):
         await repository.put("one", msgspec.structs.replace(made, frame_ms=5), seen_version=1)
     assert await repository.get("one", "1") == made
+
+
+@pytest.mark.anyio
+async def test_a_value_that_fits_no_column_is_not_taken_for_a_database_that_is_away(
+    database: Database,
+) -> None:
+    with pytest.raises(ConfigurationError, match="a number is too large"):
+        await Audit(database).page("one", after=1 << 63)
+    if database.address.path is None:  # SQLite keeps any text
+        with pytest.raises(ConfigurationError, match="NUL"):
+            await Integrations(database).create("one", id="1", name="a\0b")
 
 
 @pytest.mark.anyio

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -52,7 +52,9 @@ class FlowAction(
     action: Literal["audioMonitoring", "transcription", "secureFlow", "setLanguage"]
     enable: bool | None = None
     language: str | None = None
-    flow: str = "flow"
+    flow: Annotated[
+        str, msgspec.Meta(min_length=1, max_length=128, pattern=r"^[^\x00-\x1f\x7f]+$")
+    ] = "flow"
     effective_at: int | None = None
 
 

@@ -28,6 +28,10 @@ _COMMAND_TIMEOUT_S: Final = 10.0
 _BUSY_TIMEOUT_MS: Final = 5000
 _WRITES: Final = "openaudiohook_writes"
 
+_UNFIT: Final = (
+    "the database cannot take a value: a text holds a NUL character, or a number is too large"
+)
+
 _POSTGRESQL_REASONS: Final = {
     "InvalidPasswordError": "it refuses the user or the password of the URL",
     "InvalidAuthorizationSpecificationError": "it refuses the user or the password of the URL",
@@ -63,6 +67,7 @@ class Database:
         self.address = address
         self._engine = engine
         self._failures = _failures(address)
+        self._unfit = _unfit(address)
 
     @classmethod
     async def open(
@@ -157,8 +162,17 @@ class Database:
             raise ConfigurationError(
                 f"the database refuses the change: {_constraint(error)}"
             ) from error
+        except OverflowError:
+            raise ConfigurationError(_UNFIT) from None
         except self._failures as error:
+            if self._is_unfit(error):
+                raise ConfigurationError(_UNFIT) from None
             raise StoreUnavailable(f"{self.address.shown}: {self._reason(error)}") from error
+
+    def _is_unfit(self, error: Exception) -> bool:
+        """Whether it failed for what was given, not for the database."""
+        original = getattr(error, "orig", None) or error
+        return isinstance(original, self._unfit) or isinstance(original.__cause__, self._unfit)
 
     def _reason(self, error: BaseException) -> str:
         """Say what a failure means to whoever runs the database."""
@@ -184,6 +198,15 @@ class Database:
             ):
                 return "it does not answer: check that it runs, and the host and port of the URL"
         return f"it failed with {type(original).__name__}; its own log says more"
+
+
+def _unfit(address: Address) -> tuple[type[Exception], ...]:
+    """Every type of exception by which the driver says that a value is none it can take."""
+    if address.path is not None:
+        return ()
+    import asyncpg
+
+    return (asyncpg.DataError,)
 
 
 def _failures(address: Address) -> tuple[type[Exception], ...]:

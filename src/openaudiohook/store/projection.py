@@ -46,10 +46,22 @@ async def project(connection: AsyncConnection, batch: Sequence[tuple[int, Entry]
     for number, entry in batch:
         step = _STEPS.get(type(entry))
         if step is not None:
-            await step(connection, number, entry)
+            await step(connection, number, _storable(entry))
+
+
+def _storable(entry: Entry) -> Entry:
+    """Return what fits into columns: PostgreSQL keeps no NUL, and no entry may stop the copy."""
+    texts = {name: getattr(entry, name) for name in entry.__struct_fields__}
+    unfit = {name: text for name, text in texts.items() if isinstance(text, str) and "\0" in text}
+    if not unfit:
+        return entry
+    mended = {name: text.replace("\0", "\N{REPLACEMENT CHARACTER}") for name, text in unfit.items()}
+    return msgspec.structs.replace(entry, **mended)
 
 
 def _row(number: int, entry: Entry) -> dict[str, Any]:
+    body = msgspec.json.encode(entry).decode()
+    entry = _storable(entry)
     conversation = getattr(entry, "conversation_id", None)
     if conversation is None and getattr(entry, "entity_type", None) == "call":
         conversation = getattr(entry, "entity_id", None)
@@ -61,7 +73,7 @@ def _row(number: int, entry: Entry) -> dict[str, Any]:
         "conversation_id": conversation,
         "requester": getattr(entry, "requester", None) or getattr(entry, "by", None),
         "entity_id": getattr(entry, "entity_id", None) or getattr(entry, "integration_id", None),
-        "body": msgspec.json.encode(entry).decode(),
+        "body": body,
     }
 
 
