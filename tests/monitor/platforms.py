@@ -32,12 +32,14 @@ TONE = SourceRequest(tone=Decimal(600))
 
 
 @asynccontextmanager
-async def platform_in(directory: Path, **settings: Any) -> AsyncIterator[Platform]:
+async def platform_in(
+    directory: Path, *, master: bytes = MASTER, **settings: Any
+) -> AsyncIterator[Platform]:
     """Run a platform whose state is in a directory; what it was left there it finds."""
     url = f"sqlite:///{directory / 'monitor.sqlite'}"
     database = await Database.open(url, busy_timeout_ms=100)
     try:
-        journal = Journal.open(directory / "journal", key=audit_key(MASTER))
+        journal = Journal.open(directory / "journal", key=audit_key(master))
         try:
             positions = Positions.open(directory / "journal")
             try:
@@ -45,7 +47,7 @@ async def platform_in(directory: Path, **settings: Any) -> AsyncIterator[Platfor
                     database=database,
                     journal=journal,
                     positions=positions,
-                    sealer=Sealer(MASTER),
+                    sealer=Sealer(master),
                     monitor=settings.pop("monitor", None) or Monitor(),
                     **settings,
                 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import shutil
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,7 @@ from openaudiohook.exceptions import (
     ConfigurationError,
     JournalError,
     NotFound,
+    StoreError,
     StoreUnavailable,
     TooManyIntegrations,
     VersionConflict,
@@ -378,3 +380,28 @@ async def test_a_database_that_is_away_at_the_start_is_refused(tmp_path: Path) -
         with pytest.raises(StoreUnavailable):
             async with platform_in(tmp_path):
                 raise AssertionError("it started")
+
+
+async def test_another_journals_database_is_refused_at_the_start(tmp_path: Path) -> None:
+    async with platform_in(tmp_path) as platform:
+        await queue_on(platform)
+    shutil.rmtree(tmp_path / "journal")
+    with pytest.raises(JournalError, match="another"):
+        async with platform_in(tmp_path):
+            raise AssertionError("it started")
+
+
+async def test_another_key_is_refused_at_the_start(tmp_path: Path) -> None:
+    async with serving() as service:
+        async with platform_in(tmp_path) as platform:
+            await integrate(platform, service)
+        with pytest.raises(StoreError):
+            async with platform_in(tmp_path, master=bytes(32)):
+                raise AssertionError("it started")
+
+
+async def test_switching_off_raises_its_event(tmp_path: Path) -> None:
+    async with serving() as service, platform_in(tmp_path) as platform:
+        integration = await integrate(platform, service)
+        await platform.set_intended_state(ORG, integration.id, "DISABLED", requester=ADMIN)
+        assert await events(platform) == [EventId.ACTIVATED, EventId.DEACTIVATED]

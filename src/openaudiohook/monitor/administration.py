@@ -62,7 +62,7 @@ class Administration:
         queues: Queues,
         activation: Activation,
         record: Record,
-        close_sessions: Callable[[str, str], None],
+        on_switched_off: Callable[[Integration], None],
         new_id: Callable[[], str],
         utc_ns: Callable[[], int],
         allow_ws: bool,
@@ -75,7 +75,7 @@ class Administration:
         self._queues = queues
         self._activation = activation
         self._record = record
-        self._close_sessions = close_sessions
+        self._on_switched_off = on_switched_off
         self._new_id = new_id
         self._utc_ns = utc_ns
         self._allow_ws = allow_ws
@@ -231,7 +231,7 @@ class Administration:
                 self._activation.begin(switched)
             else:
                 self._directory.deactivate(organization_id, integration_id)
-                self._close_sessions(organization_id, integration_id)
+                self._on_switched_off(switched)
         action = "integration.enabled" if is_on else "integration.disabled"
         await self._acted(organization_id, requester, action, integration_id)
         return switched

@@ -11,7 +11,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Final, Protocol
 
-from sqlalchemy import select, update
+from sqlalchemy import or_, select, update
 
 from openaudiohook.exceptions import JournalError, StoreError
 from openaudiohook.store.database import Database
@@ -40,6 +40,9 @@ class JournalSource(Protocol):
     @property
     def head(self) -> _Numbered:
         """The last entry's number, and more."""
+
+    def identity(self) -> str | None:
+        """Return what tells it from every other journal; None while it is empty."""
 
     async def sync(self) -> None:
         """Wait until everything appended so far is durable."""
@@ -71,6 +74,8 @@ class Projector:
         self._journal = journal
         self._database = database
         self._batch = batch
+        self._identity: str | None = None
+        self._copied: str | None = None  # the journal whose entries are in the database
         self._appended = asyncio.Event()
         self._moved = asyncio.Condition()
 
@@ -78,6 +83,16 @@ class Projector:
     def lag(self) -> int:
         """How many entries are in the journal and not known to be in the database."""
         return max(0, self._journal.head.number - self.number)
+
+    async def begin(self) -> None:
+        """Find out where the copy ends, before `run` does.
+
+        Raises:
+            StoreUnavailable: the database is away.
+            JournalError: it is another journal's; see `run`.
+        """
+        await self._begin()
+        self._require_mine()
 
     async def run(self) -> None:
         """Copy what there is and whatever is appended, until it is cancelled.
@@ -93,11 +108,7 @@ class Projector:
         try:
             await self._trying(self._begin)
             while True:
-                if self.number > self._journal.head.number:
-                    raise JournalError(
-                        f"the database holds entries up to {self.number}, and the journal ends "
-                        f"with {self._journal.head.number}: it is another journal's database"
-                    )
+                self._require_mine()
                 self._appended.clear()
                 if self.lag:
                     await self._trying(self._copy)
@@ -120,6 +131,25 @@ class Projector:
         except TimeoutError:
             return False
         return True
+
+    def _require_mine(self) -> None:
+        if self.number > self._journal.head.number:
+            raise JournalError(
+                f"the database holds entries up to {self.number}, and the journal ends "
+                f"with {self._journal.head.number}: it is another journal's database"
+            )
+
+    def _check_that_it_is_ours(self) -> None:
+        if self.number > self._journal.head.number:
+            raise JournalError(
+                f"the database holds entries up to {self.number}, and the journal ends with "
+                f"{self._journal.head.number}: it is another journal's database"
+            )
+        if self._copied not in (None, self._identity):
+            raise JournalError(
+                "the database holds the entries of another journal: each Monitor needs a database "
+                "of its own"
+            )
 
     def _wake(self, _number: int) -> None:
         self._appended.set()
@@ -144,8 +174,11 @@ class Projector:
 
     async def _begin(self) -> None:
         """Find out where the copy ends."""
+        self._identity = await asyncio.to_thread(self._journal.identity)
         async with self._database.reading() as connection:
-            await self._found((await connection.execute(select(projection.c.number))).scalar_one())
+            row = (await connection.execute(select(projection))).one()
+        self._copied = row.journal
+        await self._found(row.number)
 
     async def _copy(self) -> None:
         """Copy one batch."""
@@ -154,9 +187,14 @@ class Projector:
         if not batch:
             raise JournalError(f"the journal does not return entry {self.number + 1}")
         last = batch[-1][0]
+        if self._identity is None:  # it was empty when we began
+            self._identity = await asyncio.to_thread(self._journal.identity)
+        is_ours = or_(projection.c.journal.is_(None), projection.c.journal == self._identity)
         async with self._database.writing() as connection:
             moved = await connection.execute(
-                update(projection).where(projection.c.number == self.number).values(number=last)
+                update(projection)
+                .where(projection.c.number == self.number, is_ours)
+                .values(number=last, journal=self._identity)
             )
             if moved.rowcount:
                 await project(connection, batch)
