@@ -44,7 +44,8 @@ _LATEST: Final = "latest"
     "trace_file",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="A trace of its sessions: what was left out is then drawn where it was.",
+    help="A trace of its sessions: what was left out is then drawn where it was. Default: the one "
+    "that the Monitor wrote, where --config says that it traces.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print everything as one JSON object.")
 def explain(
@@ -111,6 +112,9 @@ def _from_journal(
     whose = None if organization is None else config.organization(organization).id
     entries = [one for one in _entries(directory) if whose in (None, one.organization_id)]
     organization_id, conversation_id = _found(entries, conversation)
+    if trace_file is None and config.trace_dir is not None:
+        found = Path(config.trace_dir) / f"{conversation_id}.jsonl"
+        trace_file = found if found.is_file() else None
     with _lines(trace_file) as trace:
         return explained(
             entries,

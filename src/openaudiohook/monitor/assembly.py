@@ -14,6 +14,7 @@ from openaudiohook.monitor.applying import apply
 from openaudiohook.monitor.config import MonitorConfig
 from openaudiohook.monitor.monitor import Monitor
 from openaudiohook.monitor.platform import Platform
+from openaudiohook.monitor.tracing import TraceFiles
 from openaudiohook.store.database import Database
 from openaudiohook.store.journal import Journal
 from openaudiohook.store.keys import KEY_VARIABLE, audit_key, load_master_key
@@ -68,6 +69,7 @@ async def assembled(config: MonitorConfig) -> AsyncIterator[Assembled]:
             sealer=Sealer(master),
             monitor=Monitor(free_pauses=config.free_pauses, ssl=ssl),
             media_dir=media_dir,
+            traces=None if config.trace_dir is None else TraceFiles(Path(config.trace_dir)),
             allow_ws=config.allow_ws,
             region=config.region,
             free_pauses=config.free_pauses,
@@ -91,7 +93,9 @@ def _directories(config: MonitorConfig) -> tuple[Path | None, Path]:
     """Look for the media, and make the state directory where there is none."""
     media_dir = None if config.media_dir is None else Path(config.media_dir)
     if media_dir is not None and not media_dir.is_dir():
-        raise ConfigurationError(f"media_dir: {media_dir} is no directory; make it, or name another")
+        raise ConfigurationError(
+            f"media_dir: {media_dir} is no directory; make it, or name another"
+        )
     state = Path(config.state_dir)
     try:
         state.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -48,6 +48,7 @@ class MonitorConfig(msgspec.Struct, frozen=True, kw_only=True):
     store: str | None = None
     key_file: str | None = None
     media_dir: str | None = None
+    trace_dir: str | None = None
     region: str = ""
     free_pauses: frozenset[PauseCause] = frozenset({PauseCause.SECURE, PauseCause.CLIENT})
     allow_ws: bool = False
@@ -109,6 +110,12 @@ SETTINGS: Final[Mapping[str, Key]] = {
         "a directory name in quotes",
         "none: only tones",
     ),
+    "trace_dir": Key(
+        "Directory for traces of every session: types, numbers and positions, no content. "
+        "`explain` reads them.",
+        "a directory name in quotes",
+        "none: nothing is traced",
+    ),
     "region": Key(
         "Where this Monitor runs; an integration elsewhere raises an event.",
         'a name in quotes, for example "eu-central-1"',
@@ -131,7 +138,7 @@ SETTINGS: Final[Mapping[str, Key]] = {
 """The keys of `[monitor]`."""
 
 _TYPES: Final = {field.name: field.type for field in msgspec.structs.fields(MonitorConfig)}
-_PATHS: Final = ("state_dir", "key_file", "media_dir", "ca_file")
+_PATHS: Final = ("state_dir", "key_file", "media_dir", "trace_dir", "ca_file")
 
 
 def load_monitor_config(

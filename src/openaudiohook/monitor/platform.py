@@ -34,6 +34,7 @@ from openaudiohook.monitor.record import Record
 from openaudiohook.monitor.regions import RoundTrips
 from openaudiohook.monitor.reports import Reports
 from openaudiohook.monitor.switchboard import Switchboard
+from openaudiohook.monitor.tracing import TraceFiles
 from openaudiohook.monitor.watch import REMIND_AFTER_S, Watch
 from openaudiohook.protocol.types import PauseCause
 from openaudiohook.store.credentials import Credentials
@@ -72,6 +73,7 @@ class Platform(Administration, Switchboard, Reports):
         sealer: seals credentials.
         monitor: what runs calls.
         media_dir: where what calls play is; None for tones only.
+        traces: where sessions are traced; None for not at all.
         allow_ws: let `ws://` leave this machine.
         region: where the Monitor runs; empty where nobody said.
         free_pauses: the causes whose time is not charged.
@@ -90,6 +92,7 @@ class Platform(Administration, Switchboard, Reports):
         sealer: Sealer,
         monitor: Monitor,
         media_dir: Path | None = None,
+        traces: TraceFiles | None = None,
         allow_ws: bool = False,
         region: str = "",
         free_pauses: Collection[PauseCause] = FREE_PAUSES,
@@ -122,6 +125,7 @@ class Platform(Administration, Switchboard, Reports):
             record=record,
             bulletins=bulletins,
             media_dir=media_dir,
+            traces=traces,
             new_id=new_id,
             utc_ns=utc_ns,
         )
@@ -134,7 +138,7 @@ class Platform(Administration, Switchboard, Reports):
             queues=Queues(database),
             activation=self._activation,
             record=record,
-            close_sessions=self.close_sessions,
+            on_switched_off=self._switched_off,
             new_id=new_id,
             utc_ns=utc_ns,
             allow_ws=allow_ws,
@@ -173,8 +177,10 @@ class Platform(Administration, Switchboard, Reports):
 
         Raises:
             StoreUnavailable: the database cannot be used; nothing was begun.
-            StoreError: a credential does not open with this key, or the journal cannot be read.
+            StoreError: a credential does not open with this key, the journal cannot be read, or
+                the database is another journal's.
         """
+        await self._projector.begin()
         await self.load()
         kept = self._journal.directory / _CONVERSATIONS
         await asyncio.to_thread(
@@ -239,6 +245,17 @@ class Platform(Administration, Switchboard, Reports):
             entity_id=integration.id,
             entity_name=integration.name,
             text=found.text,
+        )
+
+    def _switched_off(self, integration: Integration) -> None:
+        self.close_sessions(integration.organization_id, integration.id)
+        self._bulletins.publish(
+            integration.organization_id,
+            EventId.DEACTIVATED,
+            entity_type="integration",
+            entity_id=integration.id,
+            entity_name=integration.name,
+            text="it was switched off; its live sessions were closed",
         )
 
     def _tell(self, organization_id: str, event_id: EventId, text: str) -> None:

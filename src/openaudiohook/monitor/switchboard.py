@@ -29,12 +29,13 @@ from openaudiohook.monitor.events import EventId
 from openaudiohook.monitor.language import LanguageStage
 from openaudiohook.monitor.live_call import LiveCall
 from openaudiohook.monitor.media import SourceRequest, scenario_of
-from openaudiohook.monitor.monitor import MAX_SPEED, Monitor
+from openaudiohook.monitor.monitor import MAX_SPEED, Monitor, TraceListener
 from openaudiohook.monitor.orders import FlowAction, PlaceCall, SecureAnswer, SecureEnd
 from openaudiohook.monitor.policy import refusal
 from openaudiohook.monitor.record import Record
 from openaudiohook.monitor.scenario import Scenario
 from openaudiohook.monitor.secure_pause import SecureKind, SecureReason
+from openaudiohook.monitor.tracing import TraceFiles
 from openaudiohook.protocol.messages import LanguageCode
 from openaudiohook.store.entries import Acted, CallEnded
 from openaudiohook.store.records import Queue
@@ -60,6 +61,7 @@ class Switchboard(Custody):
         record: Record,
         bulletins: Bulletins,
         media_dir: Path | None,
+        traces: TraceFiles | None,
         new_id: Callable[[], str],
         utc_ns: Callable[[], int],
     ) -> None:
@@ -69,6 +71,7 @@ class Switchboard(Custody):
         self._monitor = monitor
         self._bulletins = bulletins
         self._media_dir = media_dir
+        self._traces = traces
         self._new_id = new_id
         self._keepers: dict[tuple[str, str], Bookkeeper] = {}
         self._running: dict[asyncio.Task[None], LiveCall] = {}
@@ -170,7 +173,9 @@ class Switchboard(Custody):
             JournalError: see `begin_secure_pause` and `end_secure_pause`.
         """
         if action.action == "secureFlow":
-            return await self._secure_flow(organization_id, conversation_id, action)
+            answer = await self._secure_flow(organization_id, conversation_id, action)
+            self._acted_on_call(organization_id, requester, "call.secureFlow", conversation_id)
+            return answer
         self._known(organization_id, conversation_id)
         call = self._live(organization_id, conversation_id)
         if call is None:
@@ -226,10 +231,9 @@ class Switchboard(Custody):
             call.hang_up()
         if self._running:
             await asyncio.wait(tuple(self._running), timeout=within_s)
-        tasks = tuple(self._running)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        for call in tuple(self._running.values()):  # whoever has not said good-bye by now
+            call.drop()
+        await asyncio.gather(*self._running, return_exceptions=True)
 
     # ------------------------------------------------------------------------------------
 
@@ -248,6 +252,7 @@ class Switchboard(Custody):
                 observer=keeper,
                 queue=queue,
                 speed=speed,
+                on_trace=self._trace(key[1]),
             ),
             keeper,
         )
@@ -290,6 +295,7 @@ class Switchboard(Custody):
             held_reasons=held,
             held_client=client,
             speed=speed,
+            on_trace=self._trace(key[1]),
         )
         self._run(call, keeper)
         if held:
@@ -326,6 +332,8 @@ class Switchboard(Custody):
         key = call.organization_id, call.conversation_id
         try:
             report = await call.finished()
+        except asyncio.CancelledError:  # it was dropped
+            pass
         except Exception as error:
             _log.error("a call ended by a mistake of ours: %s", type(error).__name__)
             self._publish(
@@ -337,6 +345,11 @@ class Switchboard(Custody):
         finally:
             if self._live_calls.get(key) is call:
                 del self._live_calls[key], self._keepers[key]
+                if self._traces is not None:
+                    self._traces.close(call.conversation_id)
+
+    def _trace(self, conversation_id: str) -> TraceListener | None:
+        return None if self._traces is None else self._traces.listener(conversation_id)
 
     def _active(self, organization_id: str) -> Sequence[EndpointConfig]:
         return self._directory.active(organization_id)
