@@ -8,6 +8,7 @@ invoice rounds once, for each integration and month.
 
 from __future__ import annotations
 
+import asyncio
 from collections import defaultdict
 from collections.abc import AsyncIterable, Collection, Iterable, Mapping
 from datetime import UTC, datetime
@@ -205,6 +206,7 @@ async def usage_rows(
         for integration_id, phases in usage_of_part(part, free_pauses=free_pauses).items():
             key = month, part.conversation_id, integration_id
             found[key] = _added(found.get(key, {}), phases)
+        await asyncio.sleep(0)  # calls run in this loop, and their audio does not wait for reports
     return [
         UsageRow(
             month=month,
@@ -235,6 +237,8 @@ def usage_of_part(
     usage = {}
     for integration_id, of_it in sessions.items():
         spans = _spans(of_it, part.pauses, free_pauses)
+        if not spans["open_ns"]:
+            continue
         phases = {
             name: _lengths({what: _both(each, within) for what, each in spans.items()})
             for name, within in _phases(part).items()
