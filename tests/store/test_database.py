@@ -65,7 +65,7 @@ async def test_those_who_start_at_once_migrate_once(url: str) -> None:
         rows = (await connection.execute(select(projection))).all()
     await asyncio.gather(*(database.close() for database in databases))
     assert versions == [("0001",)]
-    assert rows == [(1, 0)]
+    assert rows == [(1, 0, None)]
 
 
 @pytest.mark.anyio

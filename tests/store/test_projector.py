@@ -187,6 +187,37 @@ async def test_another_journals_database_is_refused(url: str, journal: Journal) 
     journal.close()
 
 
+@pytest.mark.anyio
+async def test_a_second_monitor_on_a_database_is_refused_and_harms_nobody(
+    url: str, journal: Journal, tmp_path: Path
+) -> None:
+    def event(text: str) -> EventRaised:
+        return EventRaised(
+            organization_id="o", utc_ns=1, event_id="AUDIOHOOK-0001", entity_type="monitor",
+            entity_id="monitor", entity_name="Monitor", text=text,
+        )  # fmt: skip
+
+    database = await Database.open(url)
+    first = Projector(journal, database)
+    other = Journal.open(tmp_path / "other", key=KEY)
+    second = Projector(other, database)
+    running = asyncio.create_task(second.run())
+    async with projecting(first):
+        journal.append(event("first"))
+        assert await first.caught_up()
+        for _ in range(3):  # it is longer than the first one by now
+            other.append(event("second"))
+        with pytest.raises(JournalError, match="holds the entries of another journal"):
+            await running
+        journal.append(event("first"))
+        assert await first.caught_up()
+    page = await Events(database).page("o")
+    assert [raised.text for _, raised in page] == ["first", "first"]
+    await database.close()
+    journal.close()
+    other.close()
+
+
 async def projected(url: str, journal: Journal, told: list[Entry]) -> Database:
     database = await Database.open(url)
     for entry in told:

@@ -153,6 +153,14 @@ class Journal:
         """
         return self._reader.read(after, limit)
 
+    def identity(self) -> str | None:
+        """Return what tells this journal from every other one; None while it is empty.
+
+        Raises:
+            JournalError: it cannot be read.
+        """
+        return segments.identity(self.directory)
+
     def verify(self, head: Head | None = None) -> Verification:
         """Check all of it, against a head that was exported where there is one; any thread.
 

@@ -135,13 +135,6 @@ class Projector:
     def _require_mine(self) -> None:
         if self.number > self._journal.head.number:
             raise JournalError(
-                f"the database holds entries up to {self.number}, and the journal ends "
-                f"with {self._journal.head.number}: it is another journal's database"
-            )
-
-    def _check_that_it_is_ours(self) -> None:
-        if self.number > self._journal.head.number:
-            raise JournalError(
                 f"the database holds entries up to {self.number}, and the journal ends with "
                 f"{self._journal.head.number}: it is another journal's database"
             )

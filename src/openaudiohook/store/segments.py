@@ -21,6 +21,7 @@ __all__ = [
     "Segment",
     "check",
     "durable_head",
+    "identity",
     "segments",
     "verify",
     "write_durable_head",
@@ -64,6 +65,21 @@ def segments(directory: Path) -> list[Segment]:
         return []
     except OSError as error:
         raise JournalError(f"the journal cannot be read: {error.strerror}") from None
+
+
+def identity(directory: Path) -> str | None:
+    """Return what tells a journal from every other one: the mac of its first entry, once it has it.
+
+    Raises:
+        JournalError: it cannot be read.
+    """
+    for segment in segments(directory)[:1]:
+        try:
+            row = chain.parse_row(next(segment.lines(), b""))
+        except OSError as error:
+            raise JournalError(f"the journal cannot be read: {error.strerror}") from None
+        return None if row is None else row.mac
+    return None
 
 
 def durable_head(directory: Path) -> chain.Head:

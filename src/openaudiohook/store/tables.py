@@ -134,10 +134,11 @@ queues: Final = Table(
 )
 
 projection: Final = Table(
-    "projection",  # one row: the number of the last entry that is in the tables below
+    "projection",  # one row: the number of the last entry that is in the tables below, and whose
     metadata,
     Column("id", Integer, primary_key=True, autoincrement=False),
     _number("number"),
+    _text("journal", null=True),
     CheckConstraint("id = 1", name="one_row"),
 )
 

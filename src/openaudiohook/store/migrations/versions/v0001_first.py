@@ -112,6 +112,7 @@ def upgrade() -> None:
         "projection",
         sa.Column("id", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("number", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("journal", sa.Text(), nullable=True),
         sa.CheckConstraint("id = 1", name=op.f("ck_projection_one_row")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_projection")),
     )
