@@ -149,6 +149,8 @@ async def test_a_flows_reason_ends_with_the_flow_alone(tmp_path: Path) -> None:
             await flow("another", enable=False)
         await flow("card", enable=False)
         assert not one.is_held
+        asked = [entry for entry in await one.entries() if isinstance(entry, Acted)]
+        assert [each.requester for each in asked if each.action == "call.secureFlow"] == [ADMIN] * 2
 
 
 async def test_nothing_is_streamed_before_its_end_is_on_disk(
