@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import stat
 import threading
@@ -68,6 +69,7 @@ def point_to(tmp_path: Path, uri: str) -> None:
     """Edit monitor.toml, as somebody would who has found out where the service really listens."""
     path = tmp_path / "monitor.toml"
     text = path.read_text(encoding="utf-8")
+    text = text.replace("[monitor]\n", '[monitor]\ntrace_dir = "traces"\n')
     path.write_text(re.sub(r'^uri = ".*"$', f'uri = "{uri}"', text, flags=re.M), encoding="utf-8")
 
 
@@ -300,3 +302,8 @@ def test_explain_names_why_a_call_was_streamed_in_part(tmp_path: Path) -> None:
     assert re.search(r"in part: \d+\.\d+ s were left out", told)
     assert "AUDIOHOOK-0130" in told
     assert "discarded s" in told
+    assert "·· left out" in told  # drawn where it was, from the trace
+    ended = run("explain", "--config", "monitor.toml", "latest", "--json", directory=tmp_path)
+    (lane,) = json.loads(ended.stdout)["parts"][0]["lanes"]
+    left_out = [one for one in lane["stretches"] if one["fate"] == "discarded"]
+    assert sum(one["end"] - one["start"] for one in left_out) == lane["discarded"]
