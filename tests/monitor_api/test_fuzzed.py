@@ -18,7 +18,7 @@ CHECKS = (
     "not_a_server_error,status_code_conformance,content_type_conformance,"
     "response_schema_conformance"
 )
-EXAMPLES = 3
+EXAMPLES = 8
 
 
 async def hang_up_again_and_again(control: Control) -> None:
