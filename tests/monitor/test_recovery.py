@@ -22,11 +22,12 @@ from openaudiohook.store.entries import (
     PauseBegan,
     PauseEnded,
     PhaseBegan,
+    ServerPaused,
     SessionEnded,
     SessionOpened,
 )
 from openaudiohook.store.journal import Journal
-from openaudiohook.store.positions import Positions
+from openaudiohook.store.positions import Position, Positions
 from openaudiohook.store.sealing import Sealer
 
 pytestmark = pytest.mark.unit
@@ -256,6 +257,29 @@ def test_a_session_whose_good_bye_was_cut_off_ends_with_its_call(
         (over,) = (one for _, one in journal.read() if isinstance(one, SessionEnded))
         assert (over.session_id, over.part, over.at) == ("s", 0, 9_000)
         assert record.conversations.sessions() == []
+    finally:
+        positions.close()
+        journal.close()
+
+
+def test_what_an_endpoint_had_paused_is_told_though_nobody_knows_when_it_ended(
+    tmp_path: Path,
+) -> None:
+    journal = Journal.open(tmp_path, key=bytes(32))
+    positions = Positions.open(tmp_path)
+    try:
+        record = Record(journal, Conversations())
+        for entry in (began(), opened("s", 800), opened("t", 800)):
+            record.note(entry)
+        positions.note({"s": Position(ORG, CALL, 0, "i", 8_000, ((900, 1_000), (4_000, 8_000)))})
+        positions.close()
+        positions = Positions.open(tmp_path)
+        close_left_open(record, positions, utc_ns=5)
+        told_of = [entry for _, entry in journal.read() if isinstance(entry, ServerPaused)]
+        assert [(one.session_id, one.at, one.end) for one in told_of] == [
+            ("s", 900, 1_000),
+            ("s", 4_000, 8_000),
+        ]
     finally:
         positions.close()
         journal.close()

@@ -14,6 +14,7 @@ import msgspec
 
 from openaudiohook.audio import RATE
 from openaudiohook.fanout.engine import Cut
+from openaudiohook.fanout.pauses import Span
 from openaudiohook.monitor.call import SWITCHED_OFF
 from openaudiohook.monitor.language import LanguageStage
 from openaudiohook.monitor.monitor import Monitor
@@ -181,6 +182,13 @@ class LiveCall:
     def held_client(self) -> tuple[ClientReason, ...]:
         """The reasons for a client pause that hold now, being switched off aside."""
         return tuple(reason for reason in self._call.held_client if reason[0] != SWITCHED_OFF)
+
+    def untold_pauses(self) -> dict[str, list[Span]]:
+        """Return, by open session, the pauses of its endpoint that the observer does not know yet.
+
+        It is told of one a little after its end; until then a crash would take it along.
+        """
+        return self._watch.untold_pauses()
 
     async def finished(self) -> CallReport:
         """Wait until the call and every session are over, and report.

@@ -19,7 +19,7 @@ from openaudiohook.exceptions import AudioHookError
 from openaudiohook.monitor.conversations import Conversations, Known, OpenSession
 from openaudiohook.monitor.events import EventId
 from openaudiohook.monitor.record import Record
-from openaudiohook.store.entries import CallEnded, SessionEnded
+from openaudiohook.store.entries import CallEnded, ServerPaused, SessionEnded
 from openaudiohook.store.journal import Journal
 from openaudiohook.store.positions import Positions
 from openaudiohook.store.sealing import Sealer
@@ -83,6 +83,19 @@ def close_left_open(record: Record, positions: Positions, *, utc_ns: int) -> lis
     left = [known for known in conversations.all() if known.is_attached]
     for session in conversations.sessions():
         checkpoint = latest.get(session.session_id)
+        for start, end in () if checkpoint is None else checkpoint.paused:
+            record.note(
+                ServerPaused(
+                    organization_id=session.organization_id,
+                    utc_ns=utc_ns,
+                    conversation_id=session.conversation_id,
+                    part=session.part,
+                    at=start,
+                    integration_id=session.integration_id,
+                    session_id=session.session_id,
+                    end=end,
+                )
+            )
         record.note(
             SessionEnded(
                 organization_id=session.organization_id,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from openaudiohook.fanout.endpoint import Endpoint, SessionReport
 from openaudiohook.fanout.notices import Notice
-from openaudiohook.fanout.pauses import PauseInterval, length, subtract
+from openaudiohook.fanout.pauses import PauseInterval, Span, length, subtract
 from openaudiohook.monitor.call import Call
 from openaudiohook.monitor.observer import CallObserver, SessionOutcome
 from openaudiohook.protocol.events import (
@@ -66,6 +66,19 @@ class SessionWatch:
         """The endpoint's part is over: it has no session any more, and gets no other."""
         self._tell_ends(endpoint, is_done=True)
 
+    def untold_pauses(self) -> dict[str, list[Span]]:
+        """Return, by open session, the pauses of its endpoint that were not told of yet.
+
+        The last one of a session may hold still.
+        """
+        return {
+            session.session_id: spans
+            for endpoint in self._paused
+            for session in endpoint.report().sessions
+            if session.session_id in self._open.keys() - self._ended
+            and (spans := [self._span(session, pause) for pause in self._untold(session)])
+        }
+
     def _tell_open(self, endpoint: Endpoint, session: SessionReport, *, has_media: bool) -> None:
         self._open[session.session_id] = 0
         at = session.account.opened_at
@@ -92,20 +105,25 @@ class SessionWatch:
     def _tell_new_pauses(
         self, endpoint: Endpoint, session: SessionReport, *, before: int | None = None
     ) -> None:
-        asked = [one for one in session.account.intervals if one.cause is PauseCause.SERVER]
-        told = self._open[session.session_id]
-        for pause in asked[told:]:
+        for pause in self._untold(session):
             if before is not None and pause.end >= before:
                 break  # it may hold still
             self._open[session.session_id] += 1
             self._tell_pause(endpoint, session, pause)
 
     def _tell_pause(self, endpoint: Endpoint, session: SessionReport, pause: PauseInterval) -> None:
+        start, end = self._span(session, pause)
+        if start < end:
+            self._tell.server_paused(endpoint, session.session_id, start, end)
+
+    def _untold(self, session: SessionReport) -> list[PauseInterval]:
+        asked = [one for one in session.account.intervals if one.cause is PauseCause.SERVER]
+        return asked[self._open[session.session_id] :]
+
+    def _span(self, session: SessionReport, pause: PauseInterval) -> Span:
+        """Say where a pause was in call time, as far as it was this session's."""
         # A session that follows another one has its pauses, too: they were told.
-        start = max(pause.start, session.start)
-        if start < pause.end:
-            from_ = self._from
-            self._tell.server_paused(endpoint, session.session_id, from_ + start, from_ + pause.end)
+        return self._from + max(pause.start, session.start), self._from + pause.end
 
     def _outcome(self, session: SessionReport) -> SessionOutcome:
         """Account for a session to its end, which is that of its connection where that was lost."""

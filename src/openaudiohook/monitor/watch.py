@@ -23,7 +23,7 @@ from openaudiohook.monitor.events import EventId
 from openaudiohook.monitor.record import Record
 from openaudiohook.monitor.regions import RoundTrips
 from openaudiohook.store.journal import Journal
-from openaudiohook.store.positions import Positions
+from openaudiohook.store.positions import Position, Positions
 from openaudiohook.store.projector import Projector
 
 __all__ = ["REMIND_AFTER_S", "Watch"]
@@ -147,16 +147,22 @@ class Watch:
     def _note_positions(self) -> None:
         sessions = self._record.conversations.sessions()
         positions = {}
+        paused = {
+            session_id: spans
+            for call in self._live_calls.values()
+            for session_id, spans in call.untold_pauses().items()
+        }
         for session in sessions:
             call = self._live_calls.get((session.organization_id, session.conversation_id))
             if call is None or call.part != session.part or call.is_over:
                 continue  # it is closing: the journal has the end of its call
-            positions[session.session_id] = (
+            positions[session.session_id] = Position(
                 session.organization_id,
                 session.conversation_id,
                 session.part,
                 session.integration_id,
                 call.position,
+                tuple(paused.get(session.session_id, ())),
             )
         try:
             self._positions.note(positions)

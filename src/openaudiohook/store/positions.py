@@ -30,6 +30,7 @@ class Position(NamedTuple):
     Attributes:
         part: of the conversation's timelines, counted from 0.
         at: the sample of call time that was live.
+        paused: where its endpoint had it paused, as far as the journal does not say so yet.
     """
 
     organization_id: str
@@ -37,6 +38,7 @@ class Position(NamedTuple):
     part: int
     integration_id: str
     at: int
+    paused: tuple[tuple[int, int], ...] = ()
 
 
 class _Line(msgspec.Struct, omit_defaults=True):
@@ -84,7 +86,7 @@ class Positions:
                 f"the positions in {directory} cannot be opened: {error.strerror}"
             ) from None
 
-    def note(self, positions: Mapping[str, tuple[str, str, int, str, int]]) -> None:
+    def note(self, positions: Mapping[str, Position | tuple[str, str, int, str, int]]) -> None:
         """Note how far sessions have come, by session id; those left out stay as they are.
 
         Raises:
