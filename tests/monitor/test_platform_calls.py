@@ -191,6 +191,7 @@ async def test_stopped_in_the_middle_it_goes_on_with_another_source(tmp_path: Pa
             )
             assert (again.conversation_id, again.part) == (call.conversation_id, 1)
             assert again.is_monitored
+            assert (again.phase, again.queue_id) == ("queue", queue.id)
             with pytest.raises(ConfigurationError, match="attached"):
                 await platform.place_call(
                     ORG,

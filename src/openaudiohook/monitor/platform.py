@@ -22,11 +22,11 @@ from openaudiohook.exceptions import JournalError
 from openaudiohook.fanout.endpoint import EndpointConfig
 from openaudiohook.monitor import recovery
 from openaudiohook.monitor.activation import Activation, Found, Probe
-from openaudiohook.monitor.administration import Administration
 from openaudiohook.monitor.bulletins import Bulletins
 from openaudiohook.monitor.conversations import Conversations
 from openaudiohook.monitor.directory import Directory
 from openaudiohook.monitor.events import EventId
+from openaudiohook.monitor.integration_desk import IntegrationDesk
 from openaudiohook.monitor.metering import FREE_PAUSES
 from openaudiohook.monitor.monitor import Monitor
 from openaudiohook.monitor.probe import probe
@@ -60,11 +60,12 @@ _CONVERSATIONS: Final = "conversations.sealed"
 _log = logging.getLogger(__name__)
 
 
-class Platform(Administration, Switchboard, Reports):
+class Platform(IntegrationDesk, Switchboard, Reports):
     """A Monitor that serves organizations. `start` it before anything else, and `stop` it.
 
-    What it is given it does not close. Its methods are those of `Administration` (what is
-    configured), `Switchboard` (calls) with `Custody` (their pauses), and `Reports`.
+    What it is given it does not close. Its methods are those of `Administration` and
+    `IntegrationDesk` (what is configured), of `Switchboard`, `Steering` and `Custody` (calls, what
+    is done to them, and their pauses), and of `Reports`.
 
     Args:
         database: where what is configured is kept, and what reports are made of.
@@ -129,7 +130,7 @@ class Platform(Administration, Switchboard, Reports):
             new_id=new_id,
             utc_ns=utc_ns,
         )
-        Administration.__init__(
+        IntegrationDesk.__init__(
             self,
             directory,
             organizations=Organizations(database),
