@@ -182,7 +182,9 @@ def test_kept_anywhere_it_comes_to_the_same(
         journal.close()
 
 
-@pytest.mark.parametrize("harm", ["changed", "another key", "cut", "another journal"])
+@pytest.mark.parametrize(
+    "harm", ["changed", "another key", "cut", "another journal", "a longer journal"]
+)
 def test_a_copy_that_is_not_ours_costs_nothing_but_time(harm: str, tmp_path: Path) -> None:
     journal = Journal.open(tmp_path / "journal", key=bytes(32))
     other = Journal.open(tmp_path / "other", key=bytes(32))
@@ -202,14 +204,15 @@ def test_a_copy_that_is_not_ours_costs_nothing_but_time(harm: str, tmp_path: Pat
             save(after(began()), journal, kept, sealer=Sealer(bytes(31) + b"\1"))
             data = bytearray(kept.read_bytes())
         else:
-            for _ in range(3):
-                other.append(began())
+            for _ in range(3 if harm == "a longer journal" else 1):
+                other.append(began(call="another"))
             save(after(began()), other, kept, sealer=SEALER)
             data = bytearray(kept.read_bytes())
         kept.write_bytes(data)
         conversations = Conversations()
         load(conversations, journal, kept, sealer=SEALER)
         assert holders(conversations) == ["a"]
+        assert kept.exists() is (harm != "a longer journal")
     finally:
         journal.close()
         other.close()

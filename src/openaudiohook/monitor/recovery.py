@@ -31,6 +31,7 @@ _CONTEXT: Final = b"openaudiohook conversations 1"
 
 
 class _Kept(msgspec.Struct, frozen=True, kw_only=True):
+    journal: str | None
     number: int
     known: list[Known]
     sessions: list[OpenSession]
@@ -43,12 +44,14 @@ def save(conversations: Conversations, journal: Journal, path: Path, *, sealer: 
         OSError: the file cannot be written.
     """
     kept = _Kept(
+        journal=journal.identity(),
         number=journal.head.number,
         known=conversations.all(),
         sessions=conversations.sessions(),
     )
     beside = path.with_suffix(".new")
-    with beside.open("wb") as file:
+    fd = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    with open(fd, "wb") as file:  # noqa: PTH123 - a descriptor
         file.write(sealer.seal(msgspec.msgpack.encode(kept), _CONTEXT))
         file.flush()
         os.fsync(file.fileno())
@@ -64,7 +67,9 @@ def load(conversations: Conversations, journal: Journal, path: Path, *, sealer: 
     number = 0
     with contextlib.suppress(OSError, AudioHookError, msgspec.MsgspecError):
         kept = msgspec.msgpack.decode(sealer.open(path.read_bytes(), _CONTEXT), type=_Kept)
-        if kept.number <= journal.head.number:
+        if kept.number > journal.head.number:
+            path.unlink()  # its tail was lost: other entries will have those numbers
+        elif kept.journal == journal.identity():
             number = kept.number
             conversations.restore(kept.known, kept.sessions)
     while batch := journal.read(number, _BATCH):
