@@ -6,9 +6,9 @@ import json
 from dataclasses import dataclass
 from typing import Any, Final
 
+from bench import fanout
 from bench.control_monitor import PAUSE_S
 from bench.control_traffic import REQUESTS_PER_S
-from bench.fanout import ENDPOINTS
 from bench.figures import Figure
 from bench.generator import MOST_CPU
 from bench.processes import MEASURED_CPU, OTHER_CPU, Program, python, running
@@ -77,9 +77,12 @@ class ControlRun:
 
 def measure_control(settings: Settings) -> list[Figure]:
     """Latency and CPU of the calls, and how soon requests are answered."""
-    runs = [_run(settings) for _ in range(settings.pairs)]
+    runs, bare = [], []
+    for _ in range(settings.pairs):
+        runs.append(_run(settings))
+        bare.append(fanout._run(settings, fanout.YARDSTICK, CALLS))
     rows = [row for run in runs for row in run.rows()]
-    load = f"{CALLS} calls x {ENDPOINTS} integrations"
+    load = f"{CALLS} calls x {fanout.ENDPOINTS} integrations"
     return [
         Figure(
             name="control-answers",
@@ -116,9 +119,15 @@ def measure_control(settings: Settings) -> list[Figure]:
             name="control-cpu",
             title=f"A whole Monitor, CPU per frame sent, {load}, left alone",
             unit="µs",
+            bound=1.4,
+            is_ratio=True,
             ours=[run.us_per_frame[0] for run in runs],
+            yardstick=[run.us_per_frame for run in bare],
             runs=rows,
-            note="Journal, checkpoints of positions and an idle control interface included.",
+            note=(
+                "Journal, checkpoints of positions and an idle control interface included. The "
+                "yardstick is the bare send loop, as for the fan-out alone."
+            ),
         ),
         Figure(
             name="control-request",
@@ -138,10 +147,10 @@ def _run(settings: Settings) -> ControlRun:
     asking_s = 2 * settings.seconds + PAUSE_S
     with running(python("bench.endpoint"), cpu=OTHER_CPU) as endpoint:
         uri = endpoint.line().removeprefix("listening on ") + "api/v1/audiohook/ws"
-        ours = python("bench.control_monitor", str(CALLS), *timing, str(ENDPOINTS))
+        ours = python("bench.control_monitor", str(CALLS), *timing, str(fanout.ENDPOINTS))
         with running(ours, cpu=MEASURED_CPU) as monitor:
             base = _expect(monitor, "listening")["uri"]
-            asking = [base, str(CALLS), str(quiet_s), str(asking_s), *[uri] * ENDPOINTS]
+            asking = [base, str(CALLS), str(quiet_s), str(asking_s), *[uri] * fanout.ENDPOINTS]
             with running(python("bench.control_traffic", *asking), cpu=OTHER_CPU) as traffic:
                 _expect(traffic, "streaming")
                 windows = []
@@ -165,7 +174,7 @@ def _judged(
     other_cpu: float,
 ) -> ControlRun:
     alone, beside = windows
-    expected = CALLS * ENDPOINTS * 10 * alone["seconds"]
+    expected = CALLS * fanout.ENDPOINTS * 10 * alone["seconds"]
     problems = []
     if abs(alone["frames"] - expected) > 0.02 * expected:
         problems.append(f"{alone['frames']} frames instead of {expected:.0f}")
@@ -187,7 +196,7 @@ def _judged(
         problems=", ".join(problems),
     )
     settings.say(
-        f"{CALLS} calls x {ENDPOINTS}: {run.us_per_frame[0]:.1f} µs/frame, CPU {run.cpu[0]:.0%}, "
+        f"{CALLS} calls x {fanout.ENDPOINTS}: {run.us_per_frame[0]:.1f} µs/frame, CPU {run.cpu[0]:.0%}, "
         f"latency p99 {run.latency_ms[0][1]:.1f} ms; beside {run.requests:.0f} requests/s: CPU "
         f"{run.cpu[1]:.0%}, latency p99 {run.latency_ms[1][1]:.1f} ms, stall "
         f"{run.stall_ms[1]:.1f} ms, answers p99 {run.answer_ms[1]:.1f} ms, longest "
