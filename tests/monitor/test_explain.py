@@ -6,11 +6,14 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from openaudiohook.exceptions import ConfigurationError, ControlError, NotFound
 from openaudiohook.monitor.events import EventId
 from openaudiohook.monitor.explain import Explanation, Finding, explain
 from openaudiohook.monitor.lanes import Stretch
+from openaudiohook.monitor.usage import usage_of_part
 from openaudiohook.protocol.trace import TraceRecord, trace_header, trace_line
 from openaudiohook.protocol.types import PauseCause, Role
 from openaudiohook.store.entries import (
@@ -27,6 +30,7 @@ from openaudiohook.store.entries import (
     SessionEnded,
     SessionOpened,
 )
+from openaudiohook.store.ledger import PartRecord, PauseRecord, SessionRecord
 
 pytestmark = pytest.mark.unit
 
@@ -340,3 +344,60 @@ def test_the_stretches_are_the_whole_part_each_sample_once() -> None:
     assert [one.fate for one in lane.stretches] == [
         "not monitored", "before opened", "streamed", "client",
     ]  # fmt: skip
+
+
+LENGTH = 40
+SPANS = st.tuples(st.integers(0, LENGTH), st.integers(0, LENGTH)).map(sorted)
+
+
+@given(
+    sessions=st.lists(st.tuples(SPANS, st.booleans()), max_size=4),
+    secure=st.lists(SPANS, max_size=3),
+    client=st.lists(SPANS, max_size=3),
+    server=st.lists(st.tuples(st.integers(0, 3), SPANS), max_size=3),
+    free=st.sets(st.sampled_from(PauseCause)),
+)
+def test_what_it_says_a_call_cost_is_what_usage_says(
+    sessions: Sequence[tuple[list[int], bool]],
+    secure: Sequence[list[int]],
+    client: Sequence[list[int]],
+    server: Sequence[tuple[int, list[int]]],
+    free: set[PauseCause],
+) -> None:
+    entries: list[Entry] = [*MONITORED, entry(CallEnded, LENGTH)]
+    records, pauses = [], []
+    for number, ((start, end), has_media) in enumerate(sessions):
+        name = str(number)
+        entries += [opened(start, session=name, has_media=has_media), ended(end, session=name)]
+        records.append(
+            SessionRecord(
+                session_id=name, integration_id=ONE, start=start, opened_at=start, ended_at=end,
+                opened_utc_ns=1, ended_utc_ns=1, has_media=has_media, event_id=None,
+                sent=0, discarded=0, paused=0, lost=0,
+            )
+        )  # fmt: skip
+    for cause, spans in (("secure", secure), ("client", client)):
+        for number, (start, end) in enumerate(spans):
+            reason: dict[str, Any] = {"cause": cause, "reason": "api", "requester": str(number)}
+            entries += [entry(PauseBegan, start, **reason), entry(PauseEnded, end, **reason)]
+            pauses.append(PauseRecord(session_id=None, start=start, end=end, **reason))
+    for number, (start, end) in server:
+        if number < len(sessions):
+            name = str(number)
+            entries.append(entry(ServerPaused, start, integration_id=ONE, session_id=name, end=end))
+            pauses.append(
+                PauseRecord(
+                    cause="server", reason="", requester="", session_id=name, start=start, end=end
+                )
+            )
+    part = PartRecord(
+        conversation_id=CALL, part=0, began_utc_ns=1, edge="cloud", queue_id=None, refused=None,
+        monitored_from=0, ended_at=LENGTH, ended_utc_ns=1, end_reason="end",
+        phases=(), sessions=tuple(records), pauses=tuple(pauses),
+    )  # fmt: skip
+    usage = usage_of_part(part, free_pauses=free).get(ONE, {})
+    charged = sum(each.chargeable_ns for each in usage.values())
+    lanes = explained(*entries, free_pauses=free).parts[0].lanes
+    assert sum(lane.chargeable for lane in lanes) * 125_000 == charged
+    for lane in lanes:
+        assert fates(lane.stretches) == LENGTH
