@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import base64
 import json
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -15,9 +16,14 @@ from typing import IO, Any
 
 import pytest
 from tests.cli.monitors import CLIENT, Running, run, running
+from tests.monitor.services import SECRET as STUBBORN_SECRET
+from tests.monitor.services import Session, close, serving
 
 from openaudiohook.exceptions import ControlError
 from openaudiohook.monitor.control_client import ControlClient
+from openaudiohook.protocol import SessionEvent
+from openaudiohook.protocol.events import CloseRequested, OpenRequested
+from openaudiohook.protocol.types import NIL_UUID
 
 pytestmark = pytest.mark.integration
 
@@ -34,13 +40,13 @@ def service(tmp_path: Path) -> Iterator[Running]:
         yield one
 
 
-def config(tmp_path: Path, uri: str, **more: Any) -> str:
+def config(tmp_path: Path, uri: str, secret: str = SECRET, **more: Any) -> str:
     path = tmp_path / "monitor.toml"
     path.touch(mode=0o600)
     keys = "".join(f"{key} = {json.dumps(value)}\n" for key, value in more.items())
     path.write_text(
         f'[monitor]\nport = 0\n\n[[integrations]]\nname = "transcripts"\nuri = "{uri}"\n'
-        f'api_key = "{KEY}"\nclient_secret = "{SECRET}"\n{keys}\n'
+        f'api_key = "{KEY}"\nclient_secret = "{secret}"\n{keys}\n'
         '[[queues]]\nname = "Sales"\nenable_audio_monitoring = true\n',
         encoding="utf-8",
     )
@@ -87,13 +93,35 @@ def test_sigterm_ends_every_call_in_good_order(tmp_path: Path, service: Running)
     assert "the source of the call was lost" in explained.stdout
 
 
-def test_a_second_signal_drops_what_does_not_end(tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as mute:  # takes a connection, and says nothing
-        file = config(tmp_path, f"ws://127.0.0.1:{mute.getsockname()[1]}/x")
-        with running("monitor", "--config", file, "--client", CLIENT, directory=tmp_path) as one:
-            one.process.send_signal(signal.SIGINT)
-            one.process.send_signal(signal.SIGINT)
-            assert one.process.wait(30) in (0, 130)
+def stubborn(session: Session, event: SessionEvent) -> None:
+    """Take every session, and answer `close` of probes only."""
+    session.accept(event)
+    (asked,) = session.seen(OpenRequested)
+    assert isinstance(asked, OpenRequested)
+    if asked.parameters.conversation_id == NIL_UUID:
+        close(session, event)
+
+
+@pytest.mark.anyio
+async def test_a_second_signal_does_not_wait_for_who_does_not_answer(tmp_path: Path) -> None:
+    async with serving(stubborn) as service:
+        file = config(tmp_path, service.uri, secret=base64.b64encode(STUBBORN_SECRET).decode())
+
+        def stopped_twice() -> tuple[int, float]:
+            arguments = ("monitor", "--config", file, "--client", CLIENT)
+            with running(*arguments, directory=tmp_path) as monitor:
+                wait_for(lambda: state(monitor) == "ACTIVE")
+                place(monitor)
+                wait_for(lambda: len(service.sessions) == 2)
+                monitor.process.send_signal(signal.SIGINT)
+                wait_for(lambda: service.sessions[1].seen(CloseRequested))
+                assert monitor.process.poll() is None
+                began = time.monotonic()
+                return monitor.stopped(signal.SIGINT)[0], time.monotonic() - began
+
+        status, took_s = await asyncio.to_thread(stopped_twice)
+    assert status == 130
+    assert took_s < 5
 
 
 def test_the_same_file_applied_again_changes_nothing(tmp_path: Path, service: Running) -> None:

@@ -142,6 +142,15 @@ def test_a_first_client_comes_from_the_command_line(tmp_path: Path) -> None:
     assert client.organization_id == DEFAULT_ORGANIZATION.id
 
 
+def test_a_client_that_the_file_declares_is_the_same_one_or_refused(tmp_path: Path) -> None:
+    path = written(tmp_path, WHOLE)
+    same = load_monitor_config(path, environment={}, client="ops:s3cret-of-ops-client")
+    assert len(same.clients) == 1
+    with pytest.raises(ConfigurationError, match="another secret") as caught:
+        load_monitor_config(path, environment={}, client="ops:hunter2")
+    assert "hunter2" not in str(caught.value)
+
+
 @pytest.mark.parametrize("client", ["ops", "ops:", ":secret"])
 def test_a_client_that_is_no_pair_is_refused(client: str) -> None:
     with pytest.raises(ConfigurationError, match="ID:SECRET"):

@@ -228,8 +228,13 @@ def _with_client(config: MonitorConfig, text: str) -> MonitorConfig:
     id_, colon, secret = text.partition(":")
     if not (colon and id_ and secret):
         raise ConfigurationError("--client: ID:SECRET is needed, neither of them empty")
-    if any(client.id == id_ for client in config.clients):
-        raise ConfigurationError(f"--client {id_}: the file declares a client of that id")
+    for client in config.clients:
+        if client.id == id_:
+            if client.secret == secret:  # the environment may well hold one that is declared
+                return config
+            raise ConfigurationError(
+                f"--client {id_}: the file declares a client of that id, with another secret"
+            )
     first = config.organizations[0]
     added = ApiClient(id=id_, secret=secret, organization_id=first.id)
     return msgspec.structs.replace(config, clients=(*config.clients, added))
