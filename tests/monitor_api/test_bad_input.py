@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
+import os
 import re
 import uuid
 from collections.abc import AsyncIterator
@@ -23,6 +25,7 @@ pytestmark = pytest.mark.integration
 
 INTEGRATIONS = "/api/v2/integrations"
 CALLS = "/api/v2/audiohook/calls"
+CONVERSATIONS = "/api/v2/conversations/calls"
 TYPE = {"id": "audiohook"}
 SECRET_WORDS = ("Traceback", 'File "', "openaudiohook/", KEY, CREDENTIAL_FIELDS["clientSecret"])
 
@@ -525,6 +528,48 @@ async def test_a_database_that_is_away_is_503_and_says_when_to_come_again(
         paused = await control.ask("PATCH", path, {"recordingState": "PAUSED"})
         assert paused["audiohook"]["heldBy"] == ["api"]
         assert "503" in caplog.text
+
+
+@pytest.mark.anyio
+async def test_a_journal_that_cannot_be_written_is_503_and_says_what_holds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    async with controlled(tmp_path) as control:
+        first, second = await control.place(), await control.place()
+        await control.ask(
+            "PATCH", paused := f"{CONVERSATIONS}/{first}", {"recordingState": "PAUSED"}
+        )
+        with monkeypatch.context() as broken:
+            broken.setattr("openaudiohook.store.line_file.os.pwrite", full)
+            answer = await control.client.patch(
+                f"{CONVERSATIONS}/{second}", json={"recordingState": "PAUSED"}
+            )
+            message = problem(answer, 503, "service.unavailable")
+            assert "in force" in message
+            assert "No space left" in message
+            answer = await control.client.patch(paused, json={"recordingState": "ACTIVE"})
+            assert "goes on" in problem(answer, 503, "service.unavailable")
+        for conversation_id in (first, second):
+            state = await control.ask("GET", f"{CONVERSATIONS}/{conversation_id}")
+            assert state["securePause"] is True
+        ended = await control.ask("PATCH", paused, {"recordingState": "ACTIVE"})
+        assert ended["securePause"] is False
+
+
+@pytest.mark.anyio
+async def test_a_token_that_has_expired_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with controlled(tmp_path, token_seconds=60) as control:
+        tokens = control.server._app.state.tokens
+        now_ns = tokens._now_ns()
+        monkeypatch.setattr(tokens, "_now_ns", lambda: now_ns + 60 * 10**9)
+        answer = await control.client.get(INTEGRATIONS)
+        assert "expired" in problem(answer, 401, "bad.credentials")
+        assert answer.headers["WWW-Authenticate"] == 'Bearer error="invalid_token"'
 
 
 @asynccontextmanager

@@ -1,7 +1,7 @@
 """What goes wrong, in the platform's error body: never a trace, and nothing of ours inside.
 
-Texts of our own errors are written for whoever asked. Those of the store and the journal name
-files and hosts of the operator's; they stay in the log, under the `contextId` of the answer.
+Texts of our own errors are written for whoever asked. Those of the database name files and hosts
+of the operator's; they stay in the log, under the `contextId` of the answer.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from litestar.openapi import ResponseSpec
 from openaudiohook.exceptions import (
     AudioHookError,
     ConfigurationError,
+    JournalError,
     LocalProtocolError,
     MediaError,
     NotFound,
@@ -35,6 +36,11 @@ CORRELATION_HEADER: Final = "ININ-Correlation-Id"
 
 RETRY_STORE_S: Final = 5
 """When to try again what failed because something could not be kept."""
+
+_DATABASE_AWAY: Final = (
+    "The database does not answer, or is behind. Nothing that is configured was changed; calls and "
+    "secure pauses go on, and what is written down meanwhile follows."
+)
 
 _log = logging.getLogger(__name__)
 
@@ -140,7 +146,7 @@ _MEANINGS: Final = {
     413: "The body is too long.",
     429: "Too many requests; `Retry-After` says in how many seconds the next one is answered.",
     500: "A mistake of ours; `contextId` finds it in the log.",
-    503: "It could not be kept, and so was not done; try again after `Retry-After` seconds.",
+    503: "Database or journal cannot be used; try again after `Retry-After` seconds.",
 }
 
 
@@ -192,7 +198,8 @@ def _ours(request: Request[Any, Any, Any], error: AudioHookError) -> Response[Er
         answer = ApiError(
             503,
             _CODES[503],
-            "What was asked cannot be kept or read at the moment, so it was not done.",
+            # What was done and what was not is said where the journal fails, and no path.
+            str(error) if isinstance(error, JournalError) else _DATABASE_AWAY,
             headers={"Retry-After": str(RETRY_STORE_S)},
         )
         answer.__cause__ = error
