@@ -197,10 +197,11 @@ def _judged(
     )
     settings.say(
         f"{CALLS} calls x {fanout.ENDPOINTS}: {run.us_per_frame[0]:.1f} µs/frame, "
-        f"CPU {run.cpu[0]:.0%}, latency p99 {run.latency_ms[0][1]:.1f} ms; beside "
-        f"{run.requests:.0f} requests/s: CPU {run.cpu[1]:.0%}, latency p99 {run.latency_ms[1][1]:.1f} ms, stall "
-        f"{run.stall_ms[1]:.1f} ms, answers p99 {run.answer_ms[1]:.1f} ms, longest "
-        f"{run.answer_ms[2]:.1f} ms ({run.longest}), other CPU {run.other_cpu:.0%}"
+        f"CPU {run.cpu[0]:.0%}, latency p99 {run.latency_ms[0][1]:.1f} ms; "
+        f"beside {run.requests:.0f} requests/s: CPU {run.cpu[1]:.0%}, "
+        f"latency p99 {run.latency_ms[1][1]:.1f} ms, stall {run.stall_ms[1]:.1f} ms, "
+        f"answers p99 {run.answer_ms[1]:.1f} ms, longest {run.answer_ms[2]:.1f} ms "
+        f"({run.longest}), other CPU {run.other_cpu:.0%}"
         f"{': ' + run.problems if run.problems else ''}"
     )
     return run
