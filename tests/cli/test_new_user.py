@@ -268,7 +268,7 @@ def test_explain_names_why_a_call_was_not_streamed(tmp_path: Path) -> None:
             assert "enableAudioMonitoring" in never
 
             refused = explained(tmp_path, placed(monitor, 1, edgeType="byoc-premises"))
-            assert "may not be monitored" in refused
+            assert "cannot be monitored" in refused
             assert "byoc-premises" in refused
 
             good = explained(tmp_path, placed(monitor, 2, queueId=queue))

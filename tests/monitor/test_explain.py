@@ -116,8 +116,10 @@ def test_what_was_off_is_named_with_its_place() -> None:
 
 def test_a_refused_edge_is_named() -> None:
     began = entry(CallBegan, edge="ldm", refused="calls on edge 'ldm' cannot be monitored")
-    found = trouble(explained(began, OVER))
-    assert "'ldm'" in found.text
+    told = event(EventId.EDGE_REFUSED, "the same once more", entity=CALL, kind="call")
+    explanation = explained(began, told, OVER)
+    assert "'ldm'" in trouble(explanation).text
+    assert len(explanation.findings) == 1
 
 
 def test_no_active_integration_is_named() -> None:
@@ -126,11 +128,11 @@ def test_no_active_integration_is_named() -> None:
 
 
 def test_who_never_opened_is_told_with_every_distinct_cause_and_the_remedy() -> None:
-    refused = event(EventId.CONNECTION_FAILED, "no connection: connection refused")
+    refused = "no connection: connection refused"
     explanation = explained(
         *MONITORED,
-        refused,
-        refused,
+        event(EventId.CONNECTION_FAILED, f"{refused}; trying again in 0.5 s"),
+        event(EventId.CONNECTION_FAILED, f"{refused}; trying again in 1.1 s"),
         event(EventId.CALL_OVER, "the call was over before it opened"),
         OVER,
     )

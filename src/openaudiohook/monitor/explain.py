@@ -6,6 +6,7 @@ endpoint. Every finding names a cause, and where there is something to be done, 
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Final
@@ -26,6 +27,8 @@ __all__ = ["Explanation", "Finding", "PartExplained", "explain"]
 
 _PROMPT: Final = RATE // 2
 """Who opens within half a second is not late."""
+
+_WHEN: Final = re.compile(r"; trying again in [0-9.]+ s$")
 
 _SLOW: Final = frozenset(
     {
@@ -201,9 +204,8 @@ def _about_call(
     if part.refused is not None:
         yield Finding(
             kind="not-monitored",
-            text=f"not streamed: the call may not be monitored: {part.refused}",
-            remedy="have its source declare the edge it is really on, 'cloud' or 'byoc-cloud', if "
-            "it is one of these; monitoring is available nowhere else",
+            text=f"not streamed: {part.refused}",
+            remedy=CATALOGUE[EventId.EDGE_REFUSED].remedy,
             part=number,
         )
     elif part.monitored_from is None:
@@ -344,7 +346,8 @@ def _about_lane(chronicle: Chronicle, part: Part, lane: Lane) -> Iterable[Findin
 def _other_events(chronicle: Chronicle) -> Iterable[Finding]:
     """Tell what was raised about the call itself."""
     for event in chronicle.events:
-        if event.entity_type != "integration":
+        # Why an edge is refused is told of the call already.
+        if event.entity_type != "integration" and event.event_id != EventId.EDGE_REFUSED:
             kind = CATALOGUE.get(event.event_id)
             yield Finding(
                 kind="event",
@@ -365,8 +368,10 @@ def _events_of(chronicle: Chronicle, integration_id: str) -> list[EventRaised]:
 
 
 def _aggregated(events: Iterable[EventRaised]) -> str:
-    """Join the distinct texts, each with how often it was said."""
-    counted = Counter(f"{event.event_id}: {event.text.rstrip('.')}" for event in events)
+    """Join the distinct texts, each with how often it was said; when is of no matter here."""
+    counted = Counter(
+        f"{event.event_id}: {_WHEN.sub('', event.text).rstrip('.')}" for event in events
+    )
     return " (AND) ".join(
         text if count == 1 else f"{count}x {text}" for text, count in counted.items()
     )
