@@ -35,7 +35,7 @@ class Calls:
 
     def __init__(self) -> None:
         self.latencies = Latencies()
-        self._monitor = Monitor()
+        self._monitor = Monitor(keeps_evidence=False)  # as `openaudiohook monitor` does
         self._running: list[RunningCall] = []
         self._tick = Fanout.tick
 

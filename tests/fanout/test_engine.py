@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 from fractions import Fraction
 
 import pytest
@@ -783,3 +784,23 @@ def test_the_endpoints_are_those_attached() -> None:
     call = Fanout()
     cursors = (call.attach(), call.attach())
     assert call.endpoints == cursors
+
+
+@pytest.mark.parametrize("keeps", [True, False])
+def test_evidence_is_kept_for_whoever_asks_for_it_and_changes_nothing_else(keeps: bool) -> None:
+    world = World(keeps_evidence=keeps)
+    first, second = world.endpoint("first"), world.endpoint("second", channel="external")
+    world.play(4_000)
+    world.call.begin_pause(PauseCause.CLIENT, "a")
+    world.play(800)
+    world.call.end_pause(PauseCause.CLIENT, "a")
+    first.server.pause(world.now_ns)
+    world.play(1_600)
+    first.server.resume(world.now_ns)
+    world.play(4_000)
+    world.hang_up()
+    for endpoint, audio in ((first, first.received.audio), (second, second.received.audio)):
+        account = endpoint.cursor.account
+        assert account.sent == len(audio) // (2 if endpoint is first else 1)
+        assert account.sent_sha256 == (hashlib.sha256(audio).hexdigest() if keeps else None)
+    assert (world.call.completed_ns(800) is not None) is keeps

@@ -38,7 +38,7 @@ class Account:
         opened_at: the sample that was live when `opened` arrived, first; None where it never did.
         ended_at: the position of `close`, or of the loss; None while it lives or never opened.
         sent_sha256: SHA-256 of the audio bytes that were sent, in hexadecimal; None where several
-            sessions sent some each.
+            sessions sent some each, or where nobody counts it.
         resent: samples that were handed over again, in the history of a later session.
     """
 
@@ -67,7 +67,7 @@ class Part:
         skipped: the spans that it left out, pauses aside.
         pauses: those that the endpoint asked for.
         opened_at: the sample that was live when `opened` arrived.
-        sent_sha256: the hash of what it sent.
+        sent_sha256: the hash of what it sent, where it was counted.
     """
 
     start: int
@@ -75,7 +75,7 @@ class Part:
     skipped: Sequence[Span]
     pauses: Sequence[PauseInterval]
     opened_at: int
-    sent_sha256: str
+    sent_sha256: str | None
 
     def sent(self, pauses: Iterable[PauseInterval]) -> list[Span]:
         """Return the spans that it sent: all that was neither paused nor left out.

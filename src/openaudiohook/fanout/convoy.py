@@ -12,35 +12,20 @@ times a second, and nothing of it is in the processor's cache by then.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Final, NamedTuple
 
+from openaudiohook.fanout.outlet import Outlet, Stream, Writer
 from openaudiohook.fanout.ring import Layout, Ring
 from openaudiohook.protocol.client import ClientSession, Place
 
 if TYPE_CHECKING:
     from hashlib import _Hash as HASH
 
-    from openaudiohook.fanout.cursor import Cursor, Outlet
+    from openaudiohook.fanout.cursor import Cursor
 
-__all__ = ["Convoy", "Lane", "Stream", "Writer"]
+__all__ = ["Convoy", "Lane"]
 
 _BINARY: Final = 2  # RFC 6455 section 5.2
-
-
-class Stream(Protocol):
-    """A connection."""
-
-    def is_closing(self) -> bool:
-        """Say whether it is about to end; then nothing may be written."""
-        ...
-
-
-class Writer(Protocol):
-    """What writes frames on a connection."""
-
-    def send(self, kind: int, payload: bytes, /) -> object:
-        """Write a frame of that kind."""
-        ...
 
 
 class Lane(NamedTuple):
@@ -96,6 +81,8 @@ class Convoy:
         for lane in lanes:
             lane.session.move_with(self.place)
             cursor = lane.cursor
+            if cursor.digest is None:
+                continue
             if cursor.is_whole and shared is not None:
                 cursor.digest = shared
                 continue

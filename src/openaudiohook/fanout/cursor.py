@@ -12,11 +12,12 @@ import hashlib
 from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 from openaudiohook.exceptions import LocalProtocolError
 from openaudiohook.fanout.account import Account, Part, settle
-from openaudiohook.fanout.convoy import Lane, Stream, Writer
+from openaudiohook.fanout.convoy import Lane
+from openaudiohook.fanout.outlet import Outlet
 from openaudiohook.fanout.pauses import Pauses, Span, length, subtract
 from openaudiohook.fanout.ring import Discarded, Layout, Paused, Record, Resumed, Updated
 from openaudiohook.protocol.client import ClientSession
@@ -34,42 +35,10 @@ if TYPE_CHECKING:
 
     from openaudiohook.fanout.engine import Fanout
 
-__all__ = ["SERVER_REQUESTER", "Cursor", "CursorState", "Outlet"]
+__all__ = ["SERVER_REQUESTER", "Cursor", "CursorState"]
 
 SERVER_REQUESTER: Final = "endpoint"
 """The requester of a pause that the endpoint itself asked for."""
-
-
-class Outlet(Protocol):
-    """A session's connection; the transport's driver is one."""
-
-    @property
-    def is_writable(self) -> bool:
-        """Whether nothing waits to be taken by the kernel."""
-        ...
-
-    def unsent_bytes(self) -> int:
-        """Return how many bytes were handed over and have not left the machine."""
-        ...
-
-    def flush(self) -> None:
-        """Write what the session has to say."""
-        ...
-
-    def send_audio(self, payload: bytes, now_ns: int) -> bool:
-        """Do as the session's `send_audio` and `flush`; False where it takes the two of them."""
-        ...
-
-    def clear(self, size_bytes: int) -> bool:
-        """Say whether `send_audio` could take so many bytes now."""
-        ...
-
-    def passage(self, on_shut: Callable[[], None]) -> tuple[Stream, Writer]:
-        """Let frames be written past it, by one who moves the session's position on.
-
-        Good until `on_shut` is called: at once, when anything but such frames has happened.
-        """
-        ...
 
 
 class CursorState(enum.StrEnum):
@@ -149,7 +118,9 @@ class Cursor:
         self._asked: deque[Span] = deque()  # where earlier sessions were paused by the endpoint
         self._is_asked_off = False  # one of these holds here
         self._is_called_off = False  # a pause of the call does
-        self.digest: HASH = hashlib.sha256(usedforsecurity=False)
+        self.digest: HASH | None = None
+        if call.keeps_evidence:
+            self.digest = hashlib.sha256(usedforsecurity=False)
         self.is_whole = True
         self._opened_at: int | None = None
         self._end: int | None = None
@@ -193,7 +164,7 @@ class Cursor:
             skipped=tuple(self._skipped),
             pauses=tuple(self._pauses.intervals(until=end)),
             opened_at=self._opened_at,
-            sent_sha256=self.digest.hexdigest(),
+            sent_sha256=None if self.digest is None else self.digest.hexdigest(),
         )
 
     def _asked_pauses(self) -> list[Span]:
@@ -296,7 +267,7 @@ class Cursor:
         """Account for the end of the endpoint's part: its session is over, or never began."""
         if self._end is None:
             self._end = self.position
-            self.digest = self.digest.copy()  # the others' goes on
+            self._own_digest()
             self._call.wake()
 
     @property
@@ -507,6 +478,8 @@ class Cursor:
 
     def _account(self, payload: bytes, layout: Layout, end: int) -> None:
         """Count what was sent, up to `end`."""
+        if self.digest is None:
+            return
         if self.is_whole:
             self.digest = layout.digest(self.digest, payload, end)
         else:
@@ -550,10 +523,14 @@ class Cursor:
             self._is_unflushed = True
 
     def _leave_whole(self) -> None:
-        # From here on nobody else is sent the same audio: the hash is this endpoint's own.
+        # From here on nobody else is sent the same audio.
         if self.is_whole:
             self.is_whole = False
-            self.digest = self.digest.copy()
+            self._own_digest()
+
+    def _own_digest(self) -> None:
+        if self.digest is not None:
+            self.digest = self.digest.copy()  # that of the others goes on
 
     def _skip(self, start: int, end: int) -> None:
         self._leave_whole()

@@ -14,7 +14,8 @@ from typing import Final, NamedTuple
 
 from openaudiohook.exceptions import ConfigurationError, LocalProtocolError
 from openaudiohook.fanout.convoy import Convoy
-from openaudiohook.fanout.cursor import Cursor, CursorState, Outlet
+from openaudiohook.fanout.cursor import Cursor, CursorState
+from openaudiohook.fanout.outlet import Outlet
 from openaudiohook.fanout.pauses import Pauses, Reason
 from openaudiohook.fanout.ring import Discarded, Paused, Resumed, Ring, Updated
 from openaudiohook.protocol.client import ClientSession
@@ -77,6 +78,8 @@ class Fanout:
             at one moment.
         hold_back_samples: how long audio waits before it is live for endpoints, in call time, so
             that a cut can take back that much.
+        keeps_evidence: count the hash of what each endpoint is sent, and remember when audio was
+            complete, for whoever compares both ends.
         on_wake: told when the next tick must not be left out, though no frame is complete.
 
     Attributes:
@@ -106,6 +109,7 @@ class Fanout:
         "is_finished",
         "is_paused",
         "is_restless",
+        "keeps_evidence",
         "pauses",
         "phase_samples",
         "ring",
@@ -124,6 +128,7 @@ class Fanout:
         throttle_out_samples: int = SAMPLE_RATE // 2,
         phase_samples: int = 0,
         hold_back_samples: int = 0,
+        keeps_evidence: bool = True,
         on_wake: Callable[[], None] = lambda: None,
     ) -> None:
         if not 1 <= frame_samples <= MAX_FRAME_SAMPLES:
@@ -140,6 +145,7 @@ class Fanout:
             )
         self.frame_samples = frame_samples
         self.hold_back_samples = hold_back_samples
+        self.keeps_evidence = keeps_evidence
         self.edge = 0
         self.phase_samples = phase_samples % frame_samples
         self.catch_up_samples = catch_up_samples
@@ -195,7 +201,8 @@ class Fanout:
         if self.hold_back_samples:
             edge = max(self.edge, edge - self.hold_back_samples)
         self.edge = edge
-        self._written.append((edge, now_ns))
+        if self.keeps_evidence:
+            self._written.append((edge, now_ns))
 
     def skip(self, samples: int) -> None:
         """Let call time pass without audio: the pause's time, or else a gap of the source.
@@ -362,7 +369,7 @@ class Fanout:
         self.tick(now_ns)
 
     def completed_ns(self, position: int) -> int | None:
-        """Return when the audio before `position` was complete, while that is remembered.
+        """Return when the audio before `position` was complete, if and while that is remembered.
 
         Audio that is held back is complete when it becomes live for endpoints.
         """
@@ -382,7 +389,7 @@ class Fanout:
 
     def _look_ahead(self, now_ns: int) -> None:
         # Time passes in a pause, too; and what happened there waits for the edge as audio does.
-        if not self._written or self._written[-1][0] < self.edge:
+        if self.keeps_evidence and not (self._written and self._written[-1][0] == self.edge):
             self._written.append((self.edge, now_ns))
         for record in reversed(self.ring.records):
             if record.position <= self.edge:

@@ -13,10 +13,11 @@ from functools import partial
 from typing import Final
 
 from openaudiohook.fanout.account import Account, settle
-from openaudiohook.fanout.cursor import Cursor, Outlet
+from openaudiohook.fanout.cursor import Cursor
 from openaudiohook.fanout.engine import Fanout
 from openaudiohook.fanout.failures import Failure, FailureKind, disconnected, violated
 from openaudiohook.fanout.notices import Notice, NoticeKind
+from openaudiohook.fanout.outlet import Outlet
 from openaudiohook.protocol.client import ClientSession, ClientTimers
 from openaudiohook.protocol.events import (
     DisconnectRequested,

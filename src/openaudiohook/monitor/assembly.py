@@ -67,7 +67,7 @@ async def assembled(config: MonitorConfig) -> AsyncIterator[Assembled]:
             journal=journal,
             positions=positions,
             sealer=Sealer(master),
-            monitor=Monitor(free_pauses=config.free_pauses, ssl=ssl),
+            monitor=Monitor(free_pauses=config.free_pauses, ssl=ssl, keeps_evidence=False),
             media_dir=media_dir,
             traces=None if config.trace_dir is None else TraceFiles(Path(config.trace_dir)),
             allow_ws=config.allow_ws,

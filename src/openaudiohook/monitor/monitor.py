@@ -58,6 +58,8 @@ class Monitor:
         retry: when an endpoint that did not open is tried again.
         late_s: how long after a call an endpoint that did not open is still tried.
         ssl: TLS settings for `wss://`; None for the system's.
+        keeps_evidence: count the hash of what each endpoint is sent, for whoever compares both
+            ends. A platform that runs for years leaves it out.
         clock: the media clock, shared by all calls of the process.
         now_ns: the monotonic clock.
         new_id: makes the UUIDs of sessions and conversations.
@@ -72,6 +74,7 @@ class Monitor:
         retry: RetryPolicy | None = None,
         late_s: float = LATE_S,
         ssl: tls.SSLContext | None = None,
+        keeps_evidence: bool = True,
         clock: MediaClock | None = None,
         now_ns: Callable[[], int] = time.monotonic_ns,
         new_id: Callable[[], str] = lambda: str(uuid.uuid4()),
@@ -82,6 +85,7 @@ class Monitor:
         self.retry = retry
         self.late_s = late_s
         self.ssl = ssl
+        self.keeps_evidence = keeps_evidence
         self.now_ns = now_ns
         self.new_id = new_id
         self.clock = clock or MediaClock(now_ns=now_ns)

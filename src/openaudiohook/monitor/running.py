@@ -260,6 +260,7 @@ class RunningCall:
             catch_up_samples=min(int(_CATCH_UP_SAMPLES * pace), _MAX_HISTORY_SAMPLES),
             phase_samples=self._phase_samples,
             hold_back_samples=self.call.hold_back_samples,
+            keeps_evidence=self._monitor.keeps_evidence,
             on_wake=self._wake,
         )
 
