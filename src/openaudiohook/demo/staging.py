@@ -79,7 +79,8 @@ async def open_stage(directory: Path) -> AsyncIterator[Stage]:
         clients=(client,),
         requests_per_minute=10_000,
     )
-    async with assembled(config) as running:
+    # The checkers compare what was sent with what came.
+    async with assembled(config, keeps_evidence=True) as running:
         control = ControlClient(running.server.uri, client_id=_CLIENT, secret=secret)
         yield Stage(running.platform, control)
 

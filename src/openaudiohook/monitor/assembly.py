@@ -40,12 +40,15 @@ class Assembled(NamedTuple):
 
 
 @contextlib.asynccontextmanager
-async def assembled(config: MonitorConfig) -> AsyncIterator[Assembled]:
+async def assembled(
+    config: MonitorConfig, *, keeps_evidence: bool = False
+) -> AsyncIterator[Assembled]:
     """Run a Monitor until the context is left; then its calls are closed in good order.
 
     Args:
         config: what it is told. The key is taken from `OPENAUDIOHOOK_MONITOR_KEY`, else from its
             file, which is made where there is none.
+        keeps_evidence: see `Monitor`.
 
     Raises:
         ConfigurationError: something that is configured cannot be used.
@@ -67,7 +70,7 @@ async def assembled(config: MonitorConfig) -> AsyncIterator[Assembled]:
             journal=journal,
             positions=positions,
             sealer=Sealer(master),
-            monitor=Monitor(free_pauses=config.free_pauses, ssl=ssl, keeps_evidence=False),
+            monitor=Monitor(free_pauses=config.free_pauses, ssl=ssl, keeps_evidence=keeps_evidence),
             media_dir=media_dir,
             traces=None if config.trace_dir is None else TraceFiles(Path(config.trace_dir)),
             allow_ws=config.allow_ws,
