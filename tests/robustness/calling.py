@@ -200,6 +200,7 @@ class Conversation:
         place = PlaceCall(source=self.source(), queue_id=queue.id, speed=Decimal(SPEED))
         call = await self.platform.place_call(ORG, place, requester=ADMIN)
         self.id = call.conversation_id
+        await self.come_up()
         for _ in range(steps):
             what = self.pick.choice(DEEDS)
             if await getattr(self, what)():
@@ -212,16 +213,30 @@ class Conversation:
         return SourceRequest(file=f"{self.part}.wav")
 
     async def wait(self) -> None:
-        await asyncio.sleep(self.pick.choice((0, 0.002, 0.01, 0.03)))
+        await asyncio.sleep(self.pick.choice((0, 0.005, 0.02, 0.05)))
+
+    async def come_up(self) -> None:
+        """Let sessions open before anything else happens; or not, for that may happen too."""
+        if self.pick.random() < 0.7:
+            for service in self.world.services:
+                service.reads.set()
+            endpoints = self.call.running.endpoints
+            await until(lambda: all(one.state in SETTLED for one in endpoints))
 
     # What can happen --------------------------------------------------------------------
+
+    async def talk(self) -> bool:
+        """Nothing happens for a while."""
+        position = self.call.position + self.pick.randrange(4000)
+        await until(lambda: self.call.position > position)
+        return True
 
     async def begin(self) -> bool:
         kind = self.pick.choice((SecureKind.API, SecureKind.AGENT))
         requester = self.pick.choice(("client:a", "client:b"))
         effective_at = None
-        if self.pick.random() < 0.4:
-            effective_at = max(0, self.call.position - self.pick.randrange(4000))
+        if self.pick.random() < 0.6:
+            effective_at = max(0, self.call.position - self.pick.randrange(6000))
         again = 1 + (self.pick.random() < 0.3)  # whoever got no answer asks again
         answers = await asyncio.gather(
             *(
@@ -314,6 +329,7 @@ class Conversation:
             return False
         self._next_part()
         await self.platform.attach_source(ORG, self.id, self.source(), requester=ADMIN)
+        await self.come_up()
         return True
 
     async def kill(self) -> bool:
@@ -350,6 +366,7 @@ class Conversation:
         await self.platform.attach_source(ORG, self.id, self.source(), requester=ADMIN)
         state = self.platform.call_state(ORG, self.id)
         assert state["securePaused"] is bool(self.held)
+        await self.come_up()
 
     def _next_part(self) -> None:
         self.part += 1
@@ -440,6 +457,6 @@ class Conversation:
 
 SETTLED = (EndpointState.STREAMING, EndpointState.COMPLETED, EndpointState.FAILED)
 DEEDS = (
-    "begin", "begin", "begin", "end", "end", "end", "steal", "client", "server", "server",
-    "stall", "lose", "lose", "move", "move", "attach", "kill", "restart",
+    "talk", "talk", "begin", "begin", "begin", "end", "end", "end", "end", "steal", "client",
+    "server", "server", "stall", "lose", "lose", "move", "move", "attach", "kill", "restart",
 )  # fmt: skip
