@@ -214,7 +214,7 @@ async def test_of_twenty_who_create_at_once_five_do(tmp_path: Path) -> None:
         ({"advanced": "{"}, "is not JSON"),
         ({"advanced": '{"a": "' + "a" * 60_000 + '"}'}, "at most 60000"),
         ({"frame_ms": 10}, "20 to 200 ms"),
-        ({"name": " "}, "1 to 128 characters"),
+        ({"name": " "}, "1 to 128 printable characters"),
         ({"notes": "a" * 4_001}, "at most 4000"),
         ({"region": "a" * 129}, "at most 128"),
         ({"credential_id": "nobody's"}, "there is no credential"),

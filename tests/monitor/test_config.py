@@ -188,7 +188,7 @@ CLIENT = '[[clients]]\nid = "ops"\nsecret = "s3cret"\n'
         ('[monitor]\nfree_pauses = ["hold"]\n', r'line 2: .*free_pauses: a list of "secure"'),
         ('[monitor]\nstore = "mysql://root:hunter2@db"\n', r"store: a URL in quotes"),
         ('[[organizations]]\nname = "A"\nid = "7"\n', r"line 3: .*id: a UUID"),
-        ('[[organizations]]\nname = ""\n', r"line 2: .*name: 1 to 128 characters"),
+        ('[[organizations]]\nname = ""\n', r"line 2: .*name: 1 to 128 printable characters"),
         (
             '[[organizations]]\nname = "A"\n[[organizations]]\nname = "A"\n',
             r"line 4: \[\[organizations\]\] 2: name: 'A' is taken",

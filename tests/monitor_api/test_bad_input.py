@@ -75,6 +75,8 @@ async def test_of_twenty_integrations_created_at_once_exactly_five_are(tmp_path:
         ({"integrationType": TYPE, "name": 3}, "name"),
         ({"integrationType": TYPE, "name": " "}, "name"),
         ({"integrationType": TYPE, "name": "x" * 129}, "name"),
+        ({"integrationType": TYPE, "name": "a\x1b[31mb"}, "printable"),
+        ({"integrationType": TYPE, "name": "a\x00b"}, "printable"),
         ([], "object"),
     ],
 )

@@ -225,8 +225,10 @@ def require_name(name: str) -> None:
     Raises:
         ConfigurationError: it is empty or too long.
     """
-    if not name.strip() or len(name) > LONGEST_NAME:
-        raise ConfigurationError(f"a name has 1 to {LONGEST_NAME} characters, not all blank")
+    if not name.strip() or len(name) > LONGEST_NAME or not name.isprintable():
+        raise ConfigurationError(
+            f"a name has 1 to {LONGEST_NAME} printable characters, not all blank"
+        )
 
 
 def _require_queue(queue: Queue) -> None:

@@ -313,8 +313,8 @@ class _Reader:
 
     def _new_name(self, table: Table, taken: list[str], *, key: str = "name") -> str:
         name: str = table.text(key).strip()
-        if not name or len(name) > _LONGEST_NAME:
-            raise table.error(key, f"1 to {_LONGEST_NAME} characters are needed")
+        if not name or len(name) > _LONGEST_NAME or not name.isprintable():
+            raise table.error(key, f"1 to {_LONGEST_NAME} printable characters are needed")
         if name in taken:
             raise table.error(key, f"'{name}' is taken by another one")
         return name
