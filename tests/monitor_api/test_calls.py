@@ -231,6 +231,20 @@ async def test_who_did_what_is_in_the_audit(tmp_path: Path) -> None:
 
 
 @pytest.mark.anyio
+async def test_how_far_a_service_is_shows_with_its_integration(tmp_path: Path) -> None:
+    async with monitored(tmp_path) as (control, _, _):
+        (listed,) = (await control.ask("GET", "/api/v2/integrations"))["entities"]
+        assert listed["attributes"] == {}
+        path = f"/api/v2/integrations/{listed['id']}"
+        for _ in range(9):
+            control.platform._round_trips.note(listed["id"], 412_500_000)
+        shown = await control.ask("GET", path)
+        assert shown["attributes"] == {"roundTripMs": "412.500", "distance": "slow"}
+        assert shown["reportedState"]["code"] == "ACTIVE"
+        assert "412 ms" in shown["reportedState"]["detail"]["message"]
+
+
+@pytest.mark.anyio
 async def test_a_queue_keeps_what_it_is_told(tmp_path: Path) -> None:
     async with controlled(tmp_path) as control:
         wanted = {

@@ -37,6 +37,7 @@ from openaudiohook.monitor.api.shapes import (
     PutConfiguration,
 )
 from openaudiohook.monitor.integrations import MAX_INTEGRATIONS
+from openaudiohook.monitor.platform import Platform
 from openaudiohook.store import records
 
 __all__ = ["ROUTER"]
@@ -63,6 +64,7 @@ _CREDENTIAL_TYPE: Final = CredentialType(
     required=("apiKey",),
 )
 _LONG: Final = 4_096
+_NS_PER_MS: Final = 10**6
 _STATES: Final = {
     "INACTIVE": ("INACTIVE", "inactive"),
     "PROBING": ("ACTIVATING", "being probed"),
@@ -87,7 +89,7 @@ async def create_integration(
     created = await platform.create_integration(
         caller.organization_id, name=name, requester=caller.requester
     )
-    return _shape(created)
+    return _shape(platform, created)
 
 
 @get("/", responses=problems())
@@ -118,14 +120,19 @@ async def list_integrations(
         and (credential_id is None or credential_id == each.credential_id)
     ]
     return page_of(
-        IntegrationEntityListing, kept, _shape, path=PATH, size=page_size, number=page_number
+        IntegrationEntityListing,
+        kept,
+        lambda each: _shape(platform, each),
+        path=PATH,
+        size=page_size,
+        number=page_number,
     )
 
 
 @get("/{integration_id:str}", responses=problems(404))
 async def get_integration(integration_id: Id, platform: Desk, caller: Asker) -> Integration:
     """Return an integration: what is wanted of it, and what is."""
-    return _shape(await platform.integration(caller.organization_id, integration_id))
+    return _shape(platform, await platform.integration(caller.organization_id, integration_id))
 
 
 @patch("/{integration_id:str}", dto=Json[IntegrationPatch], responses=problems(404, 409))
@@ -136,17 +143,17 @@ async def patch_integration(
     switched = await platform.set_intended_state(
         caller.organization_id, integration_id, data.intended_state, requester=caller.requester
     )
-    return _shape(switched)
+    return _shape(platform, switched)
 
 
 @delete("/{integration_id:str}", status_code=200, responses=problems(404))
 async def delete_integration(integration_id: Id, platform: Desk, caller: Asker) -> Integration:
     """Delete an integration, and return what it was."""
-    gone = await platform.integration(caller.organization_id, integration_id)
+    gone = _shape(platform, await platform.integration(caller.organization_id, integration_id))
     await platform.delete_integration(
         caller.organization_id, integration_id, requester=caller.requester
     )
-    return _shape(gone)
+    return gone
 
 
 # Configuration --------------------------------------------------------------------------------
@@ -299,9 +306,10 @@ async def get_type(type_id: Id) -> IntegrationType:
 # Shapes ---------------------------------------------------------------------------------------
 
 
-def _shape(integration: records.Integration) -> Integration:
+def _shape(platform: Platform, integration: records.Integration) -> Integration:
     code, effective = _STATES[integration.status]
     text = integration.status_text
+    trip = platform.round_trip(integration.organization_id, integration.id)
     return Integration(
         id=integration.id,
         name=integration.name,
@@ -314,7 +322,9 @@ def _shape(integration: records.Integration) -> Integration:
             effective=effective,
             detail=MessageInfo(message=text) if text else None,
         ),
-        attributes={},
+        attributes={}
+        if trip is None
+        else {"roundTripMs": f"{trip.rtt_ns / _NS_PER_MS:.3f}", "distance": str(trip.distance)},
         self_uri=f"{PATH}/{integration.id}",
     )
 
