@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from openaudiohook.monitor.conversations import SWITCH, Conversations
 from openaudiohook.monitor.record import Record
-from openaudiohook.monitor.recovery import close_left_open, load, save
+from openaudiohook.monitor.recovery import close_left_open, load, snapshot, write
 from openaudiohook.store.entries import (
     CallBegan,
     CallEnded,
@@ -170,7 +170,7 @@ def test_kept_anywhere_it_comes_to_the_same(
         for entry in story[:cut]:
             journal.append(entry)
             before.apply(entry)
-        save(before, journal, directory / "kept", sealer=SEALER)
+        write(snapshot(before, journal, sealer=SEALER), directory / "kept")
         for entry in story[cut:]:
             journal.append(entry)
         found, whole = Conversations(), Conversations()
@@ -194,19 +194,19 @@ def test_a_copy_that_is_not_ours_costs_nothing_but_time(harm: str, tmp_path: Pat
         for entry in story:
             journal.append(entry)
         # What was kept says that nobody holds it.
-        save(after(began()), journal, kept, sealer=SEALER)
+        write(snapshot(after(began()), journal, sealer=SEALER), kept)
         data = bytearray(kept.read_bytes())
         if harm == "changed":
             data[-1] ^= 1
         elif harm == "cut":
             del data[10:]
         elif harm == "another key":
-            save(after(began()), journal, kept, sealer=Sealer(bytes(31) + b"\1"))
+            write(snapshot(after(began()), journal, sealer=Sealer(bytes(31) + b"\1")), kept)
             data = bytearray(kept.read_bytes())
         else:
             for _ in range(3 if harm == "a longer journal" else 1):
                 other.append(began(call="another"))
-            save(after(began()), other, kept, sealer=SEALER)
+            write(snapshot(after(began()), other, sealer=SEALER), kept)
             data = bytearray(kept.read_bytes())
         kept.write_bytes(data)
         conversations = Conversations()

@@ -14,6 +14,7 @@ import contextlib
 import logging
 import time
 import uuid
+from collections import Counter
 from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Final
@@ -194,14 +195,13 @@ class Platform(IntegrationDesk, Switchboard, Reports):
                 EventId.SOURCE_LOST,
                 "the Monitor was stopped while the call went on",
             )
-        for organization_id in {known.organization_id for known in left}:
-            self._tell(
-                organization_id, EventId.MONITOR_RESTARTED, f"{len(left)} calls were cut off"
-            )
+        for organization_id, calls in Counter(known.organization_id for known in left).items():
+            self._tell(organization_id, EventId.MONITOR_RESTARTED, f"{calls} calls were cut off")
         if self._journal.torn:
             for organization in self._directory.organizations:
                 text = f"{self._journal.torn} octets were cut off"
                 self._tell(organization.id, EventId.JOURNAL_REPAIRED, text)
+        await self._keep()
         self._tasks = [
             asyncio.create_task(self._projector.run(), name="projector"),
             asyncio.create_task(self._watch.run(), name="watch"),
@@ -219,7 +219,7 @@ class Platform(IntegrationDesk, Switchboard, Reports):
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        self._keep()
+        await self._keep()
 
     @property
     def failed(self) -> asyncio.Future[None]:
@@ -228,13 +228,16 @@ class Platform(IntegrationDesk, Switchboard, Reports):
 
     # ------------------------------------------------------------------------------------
 
-    def _keep(self) -> None:
+    async def _keep(self) -> None:
         """Keep what a restart needs to know, so that it need not read the whole journal."""
-        kept = self._journal.directory / _CONVERSATIONS
+        sealed = recovery.snapshot(self._record.conversations, self._journal, sealer=self._sealer)
         try:
-            recovery.save(self._record.conversations, self._journal, kept, sealer=self._sealer)
-        except OSError as error:
-            _log.warning("what a restart needs was not kept: %s", error.strerror)
+            await self._record.sync()
+            await asyncio.to_thread(
+                recovery.write, sealed, self._journal.directory / _CONVERSATIONS
+            )
+        except (JournalError, OSError) as error:
+            _log.warning("what a restart needs was not kept: %s", type(error).__name__)
 
     def _settled(self, integration: Integration, found: Found) -> None:
         if found.ok:

@@ -24,7 +24,7 @@ from openaudiohook.store.journal import Journal
 from openaudiohook.store.positions import Positions
 from openaudiohook.store.sealing import Sealer
 
-__all__ = ["close_left_open", "load", "save"]
+__all__ = ["close_left_open", "load", "snapshot", "write"]
 
 _BATCH: Final = 1_000
 _CONTEXT: Final = b"openaudiohook conversations 1"
@@ -37,11 +37,11 @@ class _Kept(msgspec.Struct, frozen=True, kw_only=True):
     sessions: list[OpenSession]
 
 
-def save(conversations: Conversations, journal: Journal, path: Path, *, sealer: Sealer) -> None:
-    """Keep the state as of the journal's head, in place of what was kept before.
+def snapshot(conversations: Conversations, journal: Journal, *, sealer: Sealer) -> bytes:
+    """Return the state as of the journal's head, sealed.
 
-    Raises:
-        OSError: the file cannot be written.
+    It is written only once the journal is on disk up to there: a state that is ahead of its
+    journal would be believed later, when other entries have the numbers of those that are lost.
     """
     kept = _Kept(
         journal=journal.identity(),
@@ -49,10 +49,19 @@ def save(conversations: Conversations, journal: Journal, path: Path, *, sealer: 
         known=conversations.all(),
         sessions=conversations.sessions(),
     )
+    return sealer.seal(msgspec.msgpack.encode(kept), _CONTEXT)
+
+
+def write(sealed: bytes, path: Path) -> None:
+    """Keep a state in place of what was kept before.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
     beside = path.with_suffix(".new")
     fd = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     with open(fd, "wb") as file:  # noqa: PTH123 - a descriptor
-        file.write(sealer.seal(msgspec.msgpack.encode(kept), _CONTEXT))
+        file.write(sealed)
         file.flush()
         os.fsync(file.fileno())
     beside.replace(path)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Final
 from weakref import WeakKeyDictionary
 
@@ -61,7 +61,7 @@ class Watch:
         bulletins: Bulletins,
         directory: Directory,
         live_calls: LiveCalls,
-        keep: Callable[[], None],
+        keep: Callable[[], Awaitable[None]],
         utc_ns: Callable[[], int],
         round_trips: RoundTrips,
         remind_after_s: int = REMIND_AFTER_S,
@@ -106,7 +106,7 @@ class Watch:
             self._give_up()
         if self._seconds % _HOUR == 0:
             self.export_head()
-            self._keep()
+            await self._keep()
 
     def remind(self, *, within_ns: int) -> None:
         """Raise an event for each secure pause that came to another multiple of the interval.
