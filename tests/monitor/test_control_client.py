@@ -47,7 +47,8 @@ def serving(behaviour: Behaviour) -> Iterator[tuple[ControlClient, list[str]]]:
             self.send_response(status)
             for name, value in headers.items():
                 self.send_header(name.replace("_", "-"), value)
-            self.send_header("Content-Length", str(len(body)))
+            if "Content_Length" not in headers:
+                self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
             self.close_connection = True
@@ -140,6 +141,12 @@ def test_what_is_no_good_answer_is_told(told: Answer, complaint: str) -> None:
         client.get("/x")
     assert SECRET not in str(it.value)
     assert "a-token" not in str(it.value)
+
+
+def test_an_answer_that_breaks_off_is_told() -> None:
+    torn = 200, {"Content_Length": "100"}, b'{"a":'
+    with serving(lambda *_: torn) as (client, _), pytest.raises(ControlError, match="broke off"):
+        client.get("/x")
 
 
 def test_who_does_not_answer_is_told() -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from openaudiohook.cli._control import control_options, controlled
+from openaudiohook.exceptions import ControlError
 
 if TYPE_CHECKING:
     from openaudiohook.monitor.control_client import ControlClient
@@ -59,6 +60,7 @@ def events(
     _print(earlier[len(earlier) - min(last, len(earlier)) :], as_json, with_remedy)
     if follow:
         _print(_new(control, conversation), as_json, with_remedy)
+        raise ControlError("the Monitor ended the stream: it stops, or the login has expired")
 
 
 def _new(control: ControlClient, conversation: str | None) -> Iterator[dict[str, Any]]:

@@ -7,6 +7,7 @@ failure is what the interface answered; a secret or a token is never in it.
 from __future__ import annotations
 
 import base64
+import contextlib
 import http.client
 import json
 import ssl as tls
@@ -22,7 +23,6 @@ from openaudiohook.transport.sockets import is_loopback
 __all__ = ["ControlClient"]
 
 _PAGE: Final = 100
-_MAX_ANSWER: Final = 64 * 1024 * 1024
 
 
 class ControlClient:
@@ -100,7 +100,7 @@ class ControlClient:
         request = self._request("GET", path, query=query)
         request.add_header("Accept", "text/event-stream")
         data: list[str] = []
-        with self._open(request, timeout_s=None) as answer:
+        with self._open(request, timeout_s=None) as answer, self._unbroken():
             for raw in answer:
                 line = raw.decode().rstrip("\r\n")
                 if line.startswith("data:"):
@@ -122,8 +122,8 @@ class ControlClient:
         for attempt in range(2):
             request = self._request(method, path, body=body, query=query)
             try:
-                with self._open(request, timeout_s=self._timeout_s) as answer:
-                    content = answer.read(_MAX_ANSWER)
+                with self._open(request, timeout_s=self._timeout_s) as answer, self._unbroken():
+                    content = answer.read()
             except ControlError as error:
                 if error.status != 401 or attempt:
                     raise
@@ -159,8 +159,8 @@ class ControlClient:
             request.add_header("Authorization", f"Basic {self._basic}")
             request.add_header("Content-Type", "application/x-www-form-urlencoded")
             try:
-                with self._open(request, timeout_s=self._timeout_s) as answer:
-                    token = _parsed(answer.read(_MAX_ANSWER), where="/oauth/token")
+                with self._open(request, timeout_s=self._timeout_s) as answer, self._unbroken():
+                    token = _parsed(answer.read(), where="/oauth/token")
             except ControlError as error:
                 if error.status in (400, 401):
                     raise ControlError(
@@ -191,8 +191,19 @@ class ControlClient:
                 "and is that its address?"
             ) from None
         except (OSError, http.client.HTTPException) as error:
-            raise ControlError(f"{self.base} broke off: {_reason(error)}") from None
+            raise self._broken(error) from None
         return answer
+
+    @contextlib.contextmanager
+    def _unbroken(self) -> Iterator[None]:
+        """Read an answer to its end, or raise the error that says it has none."""
+        try:
+            yield
+        except (OSError, http.client.HTTPException) as error:
+            raise self._broken(error) from None
+
+    def _broken(self, error: Exception) -> ControlError:
+        return ControlError(f"{self.base} broke off: {_reason(error)}")
 
 
 class _NoRedirects(urllib.request.HTTPRedirectHandler):
@@ -224,7 +235,7 @@ def _parsed(content: bytes, *, where: str) -> Any:
 def _refusal(error: urllib.error.HTTPError, request: urllib.request.Request) -> ControlError:
     """Make an error of the platform's error body."""
     try:
-        body = json.loads(error.read(_MAX_ANSWER))
+        body = json.loads(error.read())
         message, code = str(body["message"]), str(body.get("code", ""))
     except (ValueError, TypeError, KeyError, OSError):
         message, code = http.client.responses.get(error.code, "an error"), ""
@@ -237,4 +248,5 @@ def _refusal(error: urllib.error.HTTPError, request: urllib.request.Request) -> 
 
 
 def _reason(reason: object) -> str:
-    return str(getattr(reason, "strerror", None) or getattr(reason, "reason", None) or reason)
+    told = getattr(reason, "strerror", None) or getattr(reason, "reason", None) or reason
+    return str(told) or type(reason).__name__
