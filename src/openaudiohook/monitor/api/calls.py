@@ -19,7 +19,8 @@ from openaudiohook.exceptions import ConfigurationError, NotFound
 from openaudiohook.monitor.api.access import Asker, Desk, Id, scoped
 from openaudiohook.monitor.api.body import Json
 from openaudiohook.monitor.api.errors import problems
-from openaudiohook.monitor.api.shapes import CallStateListing, PauseAnswer, Placed
+from openaudiohook.monitor.api.own_shapes import CallStateListing, Placed
+from openaudiohook.monitor.api.shapes import PauseAnswer
 from openaudiohook.monitor.media import SourceRequest
 from openaudiohook.monitor.orders import FlowAction, PlaceCall
 

@@ -16,7 +16,7 @@ from litestar.response import ServerSentEvent, ServerSentEventMessage
 
 from openaudiohook.monitor.api.access import Asker, Desk, scoped
 from openaudiohook.monitor.api.errors import camel, problems
-from openaudiohook.monitor.api.shapes import (
+from openaudiohook.monitor.api.own_shapes import (
     AuditEntry,
     AuditEntryListing,
     EventEntity,
