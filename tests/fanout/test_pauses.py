@@ -83,3 +83,24 @@ def test_a_difference_holds_what_only_the_first_have(
     left = subtract(spans, others)
     assert samples(left) == samples(spans) - samples(others)
     assert length(left) == sum(end - start for start, end in left)
+
+
+def test_a_difference_of_many_spans_looks_at_each_a_few_times() -> None:
+    class Sample(int):
+        """A position that counts how often it is looked at."""
+
+        looks = 0
+
+        def __lt__(self, other: int) -> bool:
+            Sample.looks += 1
+            return int(self) < int(other)
+
+        def __gt__(self, other: int) -> bool:
+            Sample.looks += 1
+            return int(self) > int(other)
+
+    many = 2_000
+    spans = [(Sample(10 * n), Sample(10 * n + 8)) for n in range(many)]
+    others = [(Sample(10 * n + 4), Sample(10 * n + 6)) for n in range(many)]
+    assert length(subtract(spans, others)) == 6 * many
+    assert Sample.looks < 50 * many  # every one at every other would be a thousand times as often

@@ -22,7 +22,7 @@ from typing import Any, Final, Literal
 from openaudiohook.auth.signing import encode_nonce, upgrade_headers
 from openaudiohook.exceptions import AudioHookError
 from openaudiohook.fanout.abuse import CutOffs
-from openaudiohook.fanout.account import Account
+from openaudiohook.fanout.account import Account, Part
 from openaudiohook.fanout.cursor import Cursor
 from openaudiohook.fanout.engine import Fanout
 from openaudiohook.fanout.failures import Failure, FailureKind, barred, unconnected
@@ -330,6 +330,13 @@ class Endpoint:
             sessions=succession.reports(),
             failure=failure,
         )
+
+    def parts(self) -> dict[str, Part]:
+        """Return what each session that opened did so far, by its id.
+
+        It is cheap where `report()` is not: that settles what became of every sample.
+        """
+        return self._succession.parts()
 
     # One attempt ------------------------------------------------------------------------
 

@@ -83,15 +83,19 @@ def union(spans: Iterable[Span]) -> list[Span]:
 
 def subtract(spans: Iterable[Span], others: Iterable[Span]) -> list[Span]:
     """Return the samples that are in any of `spans` and in none of `others`."""
-    left, removed = [], union(others)
+    left: list[Span] = []
+    removed = union(others)
+    next_ = 0  # the first one that may reach into what is still to be looked at
     for start, end in union(spans):
         at = start
-        for from_, to in removed:
-            if from_ >= end:
-                break
+        while next_ < len(removed) and removed[next_][0] < end:
+            from_, to = removed[next_]
             if from_ > at:
                 left.append((at, from_))
             at = max(at, to)
+            if to > end:
+                break  # it may reach into the next span, too
+            next_ += 1
         if at < end:
             left.append((at, end))
     return left

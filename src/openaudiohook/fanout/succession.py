@@ -7,12 +7,12 @@ waits or connects: whoever does says when, and asks at `dial_at_ns`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final
 
-from openaudiohook.fanout.account import Account, settle
+from openaudiohook.fanout.account import Account, Part, settle
 from openaudiohook.fanout.cursor import Cursor
 from openaudiohook.fanout.engine import Fanout
 from openaudiohook.fanout.failures import Failure, FailureKind, disconnected, violated
@@ -220,9 +220,7 @@ class Succession:
         """Report on each session that opened."""
         reports: list[SessionReport] = []
         pauses = self._call.pauses.intervals(until=self._call.head)
-        for leg in self.legs:
-            part = None if leg.cursor is None else leg.cursor.part
-            assert part is not None
+        for leg, part in self._parts():
             span = part.start, part.end
             reports.append(
                 SessionReport(
@@ -236,6 +234,16 @@ class Succession:
                 )
             )
         return tuple(reports)
+
+    def parts(self) -> dict[str, Part]:
+        """Return what each session that opened did so far, by its id; nothing is settled yet."""
+        return {leg.session_id: part for leg, part in self._parts()}
+
+    def _parts(self) -> Iterator[tuple[Leg, Part]]:
+        for leg in self.legs:
+            part = None if leg.cursor is None else leg.cursor.part
+            assert part is not None
+            yield leg, part
 
     # Dialling ---------------------------------------------------------------------------
 

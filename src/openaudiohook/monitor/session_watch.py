@@ -5,6 +5,9 @@ Sessions count from the first monitored sample; what is told is in call time.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from openaudiohook.fanout.account import Part
 from openaudiohook.fanout.endpoint import Endpoint, SessionReport
 from openaudiohook.fanout.notices import Notice
 from openaudiohook.fanout.pauses import PauseInterval, Span, length, subtract
@@ -16,7 +19,6 @@ from openaudiohook.protocol.events import (
     SessionEvent,
     SessionOpened,
 )
-from openaudiohook.protocol.types import PauseCause
 
 __all__ = ["SessionWatch"]
 
@@ -72,11 +74,11 @@ class SessionWatch:
         The last one of a session may hold still.
         """
         return {
-            session.session_id: spans
+            session_id: spans
             for endpoint in self._paused
-            for session in endpoint.report().sessions
-            if session.session_id in self._open.keys() - self._ended
-            and (spans := [self._span(session, pause) for pause in self._untold(session)])
+            for session_id, part in endpoint.parts().items()
+            if self._is_open(session_id)
+            and (spans := [self._span(part, pause) for pause in self._untold(session_id, part)])
         }
 
     def _tell_open(self, endpoint: Endpoint, session: SessionReport, *, has_media: bool) -> None:
@@ -91,39 +93,40 @@ class SessionWatch:
     def _tell_ends(self, endpoint: Endpoint, *, is_done: bool = False) -> None:
         for session in endpoint.report().sessions:
             is_over = is_done or session.account.ended_at is not None
-            if is_over and session.session_id in self._open.keys() - self._ended:
+            if is_over and self._is_open(session.session_id):
                 self._ended.add(session.session_id)
-                self._tell_new_pauses(endpoint, session)
+                part = endpoint.parts()[session.session_id]
+                self._tell_new_pauses(endpoint, session.session_id, part)
                 self._tell.session_ended(endpoint, self._outcome(session), session.failure)
 
     def _tell_pauses(self, endpoint: Endpoint) -> None:
         """Tell of the pauses that are over."""
-        for session in endpoint.report().sessions:
-            if session.session_id in self._open.keys() - self._ended:
-                self._tell_new_pauses(endpoint, session, before=session.end)
+        for session_id, part in endpoint.parts().items():
+            if self._is_open(session_id):
+                self._tell_new_pauses(endpoint, session_id, part, before=part.end)
 
     def _tell_new_pauses(
-        self, endpoint: Endpoint, session: SessionReport, *, before: int | None = None
+        self, endpoint: Endpoint, session_id: str, part: Part, *, before: int | None = None
     ) -> None:
-        for pause in self._untold(session):
+        for pause in self._untold(session_id, part):
             if before is not None and pause.end >= before:
                 break  # it may hold still
-            self._open[session.session_id] += 1
-            self._tell_pause(endpoint, session, pause)
+            self._open[session_id] += 1
+            start, end = self._span(part, pause)
+            if start < end:
+                self._tell.server_paused(endpoint, session_id, start, end)
 
-    def _tell_pause(self, endpoint: Endpoint, session: SessionReport, pause: PauseInterval) -> None:
-        start, end = self._span(session, pause)
-        if start < end:
-            self._tell.server_paused(endpoint, session.session_id, start, end)
+    def _is_open(self, session_id: str) -> bool:
+        """Whether a session was told to have opened, and not yet to have ended."""
+        return session_id in self._open and session_id not in self._ended
 
-    def _untold(self, session: SessionReport) -> list[PauseInterval]:
-        asked = [one for one in session.account.intervals if one.cause is PauseCause.SERVER]
-        return asked[self._open[session.session_id] :]
+    def _untold(self, session_id: str, part: Part) -> Sequence[PauseInterval]:
+        return part.pauses[self._open[session_id] :]
 
-    def _span(self, session: SessionReport, pause: PauseInterval) -> Span:
+    def _span(self, part: Part, pause: PauseInterval) -> Span:
         """Say where a pause was in call time, as far as it was this session's."""
         # A session that follows another one has its pauses, too: they were told.
-        return self._from + max(pause.start, session.start), self._from + pause.end
+        return self._from + max(pause.start, part.start), self._from + pause.end
 
     def _outcome(self, session: SessionReport) -> SessionOutcome:
         """Account for a session to its end, which is that of its connection where that was lost."""
