@@ -30,7 +30,7 @@ from openaudiohook.monitor.api.own_shapes import (
 )
 from openaudiohook.monitor.api.tokens import Caller, Tokens
 from openaudiohook.monitor.bulletins import Subscription
-from openaudiohook.monitor.events import CATALOGUE, EventId
+from openaudiohook.monitor.events import CATALOGUE, EventKind
 from openaudiohook.monitor.platform import Platform
 from openaudiohook.monitor.usage import Usage, UsageRow
 from openaudiohook.store.entries import Acted, Entry, EventRaised
@@ -41,6 +41,7 @@ PATH: Final = "/api/v2/audiohook"
 KEEP_ALIVE_S: Final = 15.0
 """How long a stream of events is silent at most: then a comment says that it is still there."""
 
+_KINDS: Final[dict[str, EventKind]] = {str(id_): kind for id_, kind in CATALOGUE.items()}
 _STREAM: Final = "text/event-stream"
 _NS_PER_S: Final = 10**9
 _AUDIT_ENVELOPE: Final = ("kind", "organization_id", "utc_ns", "conversation_id", "requester")
@@ -160,7 +161,7 @@ async def _stream(
 
 
 def _event(event: EventRaised, number: int | None = None) -> OperationalEvent:
-    kind = CATALOGUE.get(EventId(event.event_id))
+    kind = _KINDS.get(event.event_id)
     return OperationalEvent(
         number=number,
         event_entity=EventEntity(
