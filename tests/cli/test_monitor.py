@@ -135,6 +135,28 @@ def test_the_same_file_applied_again_changes_nothing(tmp_path: Path, service: Ru
     assert "transcripts" not in told[1]
 
 
+def test_sighup_applies_the_file_anew_or_leaves_all_as_it_is(
+    tmp_path: Path, service: Running
+) -> None:
+    file = config(tmp_path, service.uri, active=False)
+    with running("monitor", "--config", file, "--client", CLIENT, directory=tmp_path) as monitor:
+        assert state(monitor) == "INACTIVE"
+        config(tmp_path, service.uri, frame_ms=7)
+        monitor.process.send_signal(signal.SIGHUP)
+        assert monitor.process.stderr is not None
+        told = ""
+        while "not applied" not in told:
+            told = monitor.process.stderr.readline()
+            assert told
+        assert "monitor.toml, line" in told
+        assert "frame_ms: a whole number from 20 to 200 is needed" in told
+        assert state(monitor) == "INACTIVE"
+        config(tmp_path, service.uri)
+        monitor.process.send_signal(signal.SIGHUP)
+        wait_for(lambda: state(monitor) == "ACTIVE")
+        assert monitor.stopped()[0] == 0
+
+
 def test_integrations_are_listed_and_switched(tmp_path: Path, service: Running) -> None:
     file = config(tmp_path, service.uri, active=False)
     with running("monitor", "--config", file, "--client", CLIENT, directory=tmp_path) as monitor:

@@ -7,6 +7,8 @@ import contextlib
 import signal
 import stat
 import sys
+from collections.abc import Callable
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -18,6 +20,7 @@ from openaudiohook.exceptions import ConfigurationError
 
 if TYPE_CHECKING:
     from openaudiohook.monitor.config import MonitorConfig
+    from openaudiohook.monitor.platform import Platform
 
 __all__ = ["monitor", "require_extras"]
 
@@ -63,7 +66,8 @@ def monitor(config_file: Path | None, client: str | None, **options: Any) -> Non
 
     Applies the configuration file, as often as it is started; nothing that is not in it is
     touched. Prints one line when it is ready. SIGTERM and Ctrl-C end every call in good order, its
-    sessions with `close`; a second signal stops at once.
+    sessions with `close`; a second signal stops at once. SIGHUP applies the file anew; what it says
+    of [monitor] and [[clients]] takes a restart.
 
     Exit status: 0 stopped in good order; 1 it cannot start or go on: the database does not answer,
     another Monitor has the journal, the port is in use; 2 wrong usage; 130 stopped at once.
@@ -72,7 +76,8 @@ def monitor(config_file: Path | None, client: str | None, **options: Any) -> Non
     from openaudiohook.monitor.config import load_monitor_config
     from openaudiohook.service.process import loop_factory, raise_descriptor_limit
 
-    config = load_monitor_config(config_file, options=options, client=client)
+    load = partial(load_monitor_config, config_file, options=options, client=client)
+    config = load()
     _log_to_stderr()
     if not config.clients:
         click.echo(
@@ -83,11 +88,11 @@ def monitor(config_file: Path | None, client: str | None, **options: Any) -> Non
         click.echo(f"{config_file} holds secrets and others may read it: chmod 600", err=True)
     raise_descriptor_limit()
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
-        runner.run(_serve(config))
+        runner.run(_serve(config, load))
 
 
-async def _serve(config: MonitorConfig) -> None:
-    """Serve until told to stop."""
+async def _serve(config: MonitorConfig, load: Callable[[], MonitorConfig]) -> None:
+    """Serve until told to stop; `load` reads the configuration anew."""
     from openaudiohook.monitor.assembly import assembled
     from openaudiohook.service.process import settle_memory
 
@@ -108,12 +113,16 @@ async def _serve(config: MonitorConfig) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop)
     try:
-        async with assembled(config) as running:
+        async with assembled(config) as running, contextlib.AsyncExitStack() as stack:
             settle_memory()
             for line in running.applied:
                 click.echo(line, err=True)
             click.echo(f"listening on {running.server.uri}")
             sys.stdout.flush()
+            is_stale = asyncio.Event()
+            loop.add_signal_handler(signal.SIGHUP, is_stale.set)
+            applying = asyncio.create_task(_apply_again(running.platform, is_stale, load))
+            stack.push_async_callback(_cancelled, applying)
             running.platform.failed.add_done_callback(lambda _: is_done.set())
             await is_done.wait()
             if running.platform.failed.done():
@@ -123,9 +132,33 @@ async def _serve(config: MonitorConfig) -> None:
             raise KeyboardInterrupt from None
         raise
     finally:
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             with contextlib.suppress(ValueError):
                 loop.remove_signal_handler(number)
+
+
+async def _apply_again(
+    platform: Platform, is_stale: asyncio.Event, load: Callable[[], MonitorConfig]
+) -> None:
+    """Apply the file whenever it is stale; where it cannot be used, everything stays."""
+    from openaudiohook.exceptions import AudioHookError
+    from openaudiohook.monitor.applying import apply
+
+    while True:
+        await is_stale.wait()
+        is_stale.clear()
+        try:
+            done = await apply(platform, load())
+        except AudioHookError as error:
+            click.echo(f"the configuration was not applied: {error}", err=True)
+        else:
+            for line in done or ["nothing in the configuration differs"]:
+                click.echo(line, err=True)
+
+
+async def _cancelled(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
 
 
 def _is_open_to_others(path: Path, config: MonitorConfig) -> bool:
