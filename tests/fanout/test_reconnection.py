@@ -292,6 +292,22 @@ def test_what_will_not_pass_is_final(happen: Callable[[World, Link], None]) -> N
     assert len(moving.links) == 1
 
 
+def test_a_first_session_that_opens_late_still_begins_at_the_calls_beginning() -> None:
+    world = World(samples=40 * S)
+    moving = Moving(world, REFUSED, REFUSED, base_s=13, cap_s=13)
+    world.settle()
+    world.play(30 * S)  # more than the history that is offered
+    (link,) = [one for one in moving.links if one.leg.is_open]
+    assert [one.leg.attempt for one in moving.links] == [0, 1, 2]
+    assert [one.leg.start for one in moving.links] == [0, 0, 0]
+    ((kind, start, gap),) = link.received.gaps
+    assert (kind, start) == ("discarded", 0)
+    assert gap >= 6 * S
+    moving.finish()
+    check(moving)
+    assert moving.account.lost == 0
+
+
 def test_who_has_had_enough_is_not_called_again() -> None:
     world, moving = started()
     moving.link.server.disconnect(world.now_ns, reason=DisconnectReason.COMPLETED)

@@ -304,6 +304,35 @@ async def test_hold_back_grows_with_the_queue_and_what_was_live_stays_live() -> 
 
 
 @pytest.mark.anyio
+async def test_hold_back_does_not_shrink_in_a_queue_that_asks_for_less() -> None:
+    clock = Clock()
+    live = place(Monitor(now_ns=clock), plain(hold_back_samples=4_000), queue=queue())
+    live.enter_queue(queue(enable_audio_monitoring=True, hold_back_ms=100))
+    clock.to(live, 8_000)
+    fanout = live.running.call.fanout
+    assert fanout is not None
+    assert fanout.edge == fanout.head - 4_000
+    live.drop()
+
+
+@pytest.mark.anyio
+async def test_a_setting_that_a_queue_applies_again_is_told() -> None:
+    clock, notes = Clock(), Notes()
+    scenario = plain(LONG, Transfer(at=800, to="ivr"), Transfer(at=2_400, to="queue"))
+    live = place(Monitor(now_ns=clock), scenario, notes=notes, queue=ON)
+    clock.to(live, 1_600)
+    live.flow_action("transcription", False)
+    clock.to(live, 4_000)
+    assert [(one.at, *one.more) for one in notes.all("switched")] == [
+        (0, True, "queue", None),
+        (1_600, False, "flow", "transcription"),
+        (2_400, True, "queue", None),
+    ]
+    assert notes.pauses(until=4_000) == [(1_600, 2_400)]
+    live.drop()
+
+
+@pytest.mark.anyio
 async def test_the_shortest_frame_that_an_integration_wants_is_the_calls() -> None:
     clock = Clock()
     wants = [
