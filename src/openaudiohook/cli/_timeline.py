@@ -5,7 +5,7 @@ It is readable without colours, for those who read a log.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING, Final
 
@@ -42,8 +42,12 @@ def draw(part: PartExplained, *, width: int) -> Text:
         return round(sample * columns / part.length) if part.length else 0
 
     lines = [_ruler(part.length, label, columns, column), _phases(part, label, columns, column)]
-    lines += [_lane(lane, part.length, label, columns) for lane in part.lanes]
-    lines += _legend(part.lanes, width)
+    drawn: set[Fate] = set()
+    for lane in part.lanes:
+        fates = _fates(lane, part.length, columns)
+        drawn.update(fates)
+        lines.append(_lane(lane.name, fates, label))
+    lines += _legend(drawn, width)
     return Text("\n", no_wrap=True, overflow="crop").join(lines)
 
 
@@ -74,12 +78,16 @@ def _phases(part: PartExplained, label: int, columns: int, column: Callable[[int
     return Text("".join(line[: label + columns]).rstrip(), style="bold")
 
 
-def _lane(lane: Lane, length: int, label: int, columns: int) -> Text:
-    line = Text(f"{lane.name:<{label}}")
-    fates = (
+def _fates(lane: Lane, length: int, columns: int) -> list[Fate]:
+    """What became of most of each column."""
+    return [
         _prevailing(lane.stretches, length * i // columns, length * (i + 1) // columns)
         for i in range(columns)
-    )
+    ]
+
+
+def _lane(name: str, fates: Iterable[Fate], label: int) -> Text:
+    line = Text(f"{name:<{label}}")
     for fate, run in groupby(fates):
         glyph, style, _ = _GLYPHS[fate]
         line.append(glyph * len(list(run)), style=style)
@@ -95,12 +103,11 @@ def _prevailing(stretches: Sequence[Stretch], start: int, end: int) -> Fate:
     return max(shares, key=lambda fate: shares[fate], default="not monitored")
 
 
-def _legend(lanes: Iterable[Lane], width: int) -> list[Text]:
+def _legend(drawn: Collection[Fate], width: int) -> list[Text]:
     """What is drawn, in as many lines as it takes."""
-    drawn = {stretch.fate for lane in lanes for stretch in lane.stretches} - {"not monitored"}
     lines = [Text()]
     for fate, (glyph, style, name) in _GLYPHS.items():
-        if fate not in drawn:
+        if fate not in drawn or fate == "not monitored":
             continue
         entry = Text.assemble((glyph * 2, style), f" {name}")
         if lines[-1]:
