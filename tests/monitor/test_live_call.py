@@ -570,6 +570,24 @@ async def test_a_call_goes_on_when_nobody_listens_any_more() -> None:
 
 
 @pytest.mark.anyio
+async def test_closing_an_integration_that_has_not_opened_yet_is_no_news() -> None:
+    def silent(session: Session, event: SessionEvent) -> None:
+        pass
+
+    notes = Notes()
+    async with serving(silent) as one, serving() as two:
+        live = place(Monitor(), services=(one, two), notes=notes, queue=ON, speed=5)
+        await until(lambda: one.sessions and one.sessions[0].seen(OpenRequested))
+        live.close_integration("0")
+        await until(lambda: live.running.endpoints[0].state == "failed")
+        assert live.running.endpoints[0].attempts == 1
+        live.hang_up()
+        await live.finished()
+    assert notes.all("event") == []
+    assert len(notes.outcomes) == 1
+
+
+@pytest.mark.anyio
 async def test_who_never_opens_is_an_event_and_no_session() -> None:
     def refusing(session: Session, event: SessionEvent) -> None:
         if isinstance(event, OpenRequested):
