@@ -382,6 +382,22 @@ async def test_a_hold_is_a_client_pause_for_who_wants_it() -> None:
     live.drop()
 
 
+@pytest.mark.anyio
+async def test_a_pause_on_hold_is_over_when_another_source_says_so() -> None:
+    clock, notes = Clock(), Notes()
+    hold = Hold(at=800, is_start=True, music=None)
+    live = place(Monitor(now_ns=clock), plain(LONG, hold, pauses_on_hold=True), queue=ON)
+    clock.to(live, 1_600)
+    assert live.held_client == (("hold", "monitor"),)
+    clock.now_ns = 1_000_000_007
+    after = live.attach(plain(LONG, Transfer(at=800, to="agent")), observer=notes)
+    assert (after.phase, after.held_client) == ("hold", (("hold", "monitor"),))
+    clock.to(after, 1_600)
+    assert (after.phase, after.held_client) == ("agent", ())
+    assert notes.pauses(until=1_600) == [(0, 800)]
+    after.drop()
+
+
 # On the wire ------------------------------------------------------------------------------
 
 

@@ -27,6 +27,7 @@ from openaudiohook.store.entries import (
     Acted,
     CallBegan,
     CallEnded,
+    LanguageChanged,
     MonitoringSwitched,
     SessionEnded,
     SessionOpened,
@@ -49,7 +50,7 @@ async def test_in_a_queue_that_is_on_a_call_is_monitored_at_once(tmp_path: Path)
         await until(lambda: len(service.sessions) == 2 and service.sessions[1].frames)
         state = platform.call_state(ORG, call.conversation_id)
         assert (state["state"], state["phase"], state["queueId"]) == (
-            "connected", "queue", queue.id,
+            "connected", "agent", queue.id,
         )  # fmt: skip
         (session,) = state["sessions"]
         assert session["integrationId"] == integration.id
@@ -67,6 +68,22 @@ async def test_in_a_queue_that_is_on_a_call_is_monitored_at_once(tmp_path: Path)
         assert ended.sent == ended.at - opened.start == over.at
         acted = [one.action for one in entries if isinstance(one, Acted)]
         assert acted == ["call.placed", "call.hungUp"]
+
+
+async def test_a_language_is_taken_after_the_answer_too(tmp_path: Path) -> None:
+    async with serving() as service, platform_in(tmp_path) as platform:
+        await integrate(platform, service)
+        queue = await queue_on(platform)
+        place = PlaceCall(source=TONE, queue_id=queue.id)
+        call = await platform.place_call(ORG, place, requester=ADMIN)
+        assert call.phase == "agent"
+        await until(lambda: len(service.sessions) == 2)
+        await platform.flow_action(
+            ORG, call.conversation_id, flow("setLanguage", language="de-DE"), requester=ADMIN
+        )
+        await until(lambda: service.sessions[1].seen(LanguageUpdated))
+        changed = await entries_of(platform, call.conversation_id)
+        assert [one.stage for one in changed if isinstance(one, LanguageChanged)] == ["call"]
 
 
 async def test_a_call_that_is_never_switched_on_is_never_connected(tmp_path: Path) -> None:
@@ -154,7 +171,7 @@ async def test_another_source_begins_another_part_that_is_monitored_as_the_one_b
         first = await platform.place_call(ORG, place, requester=ADMIN)
         await until(lambda: len(service.sessions) == 2)
         second = await platform.attach_source(ORG, first.conversation_id, TONE, requester=ADMIN)
-        assert (second.part, second.language, second.phase) == (1, "fr-CA", "queue")
+        assert (second.part, second.language, second.phase) == (1, "fr-CA", "agent")
         assert platform.call(ORG, first.conversation_id) is second
         await until(lambda: len(service.sessions) == 3 and service.sessions[2].frames)
         await until(lambda: first.is_done)
@@ -191,7 +208,7 @@ async def test_stopped_in_the_middle_it_goes_on_with_another_source(tmp_path: Pa
             )
             assert (again.conversation_id, again.part) == (call.conversation_id, 1)
             assert again.is_monitored
-            assert (again.phase, again.queue_id) == ("queue", queue.id)
+            assert (again.phase, again.queue_id) == ("agent", queue.id)
             with pytest.raises(ConfigurationError, match="attached"):
                 await platform.place_call(
                     ORG,

@@ -148,7 +148,7 @@ async def test_a_call_that_has_just_ended_is_in_the_usage(tmp_path: Path) -> Non
         assert entry["name"] == "one"
         assert entry["openSeconds"] == entry["chargeableSeconds"] > 0
         assert entry["pausedSeconds"] == {"secure": 0, "client": 0, "server": 0}
-        assert set(entry["phases"]) == {"queue"}
+        assert set(entry["phases"]) == {"agent"}
         month = await control.ask("GET", f"/api/v2/audiohook/usage?month={entry['month']}")
         assert month == usage
         assert (await control.ask("GET", "/api/v2/audiohook/usage?month=2001-01"))["total"] == 0

@@ -372,10 +372,10 @@ class Call:
         self._show(phase)
 
     def _show(self, phase: Phase, *, is_new: bool = False) -> None:
-        if self._pauses_on_hold and phase == "hold":
-            self.begin_client_pause(_MONITOR, reason="hold")
-        elif self._pauses_on_hold:
+        if phase != "hold":  # the part before this one may have begun it
             self.end_client_pause(_MONITOR, reason="hold")
+        elif self._pauses_on_hold:
+            self.begin_client_pause(_MONITOR, reason="hold")
         if is_new or phase == "queue" or phase != self.phase:
             self.phase = phase
             self._tell.phase(phase, self.position, self.queue_id if phase == "queue" else None)

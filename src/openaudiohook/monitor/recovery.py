@@ -133,6 +133,7 @@ def close_left_open(record: Record, positions: Positions, *, utc_ns: int) -> lis
                 reason="lost",
             )
         )
-    for session_id in latest:
-        positions.forget(session_id)
+    if not record.waiting:  # else a second crash needs to know them still
+        for session_id in latest:
+            positions.forget(session_id)
     return left

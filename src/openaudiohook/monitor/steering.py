@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -20,6 +20,9 @@ from openaudiohook.protocol.messages import LanguageCode
 from openaudiohook.store.entries import Acted, CallEnded
 
 __all__ = ["Steering"]
+
+# Whose flow says what the media language is; once somebody has answered it is the call's own.
+_STAGES: Final = {"ivr": LanguageStage.FLOW, "queue": LanguageStage.IN_QUEUE_FLOW}
 
 
 class Steering(Custody):
@@ -86,7 +89,7 @@ class Steering(Custody):
         if call is None:
             raise LocalProtocolError("the conversation has no source now; attach one first")
         if action.action == "setLanguage":
-            stage = LanguageStage.IN_QUEUE_FLOW if call.phase == "queue" else LanguageStage.FLOW
+            stage = _STAGES.get(call.phase, LanguageStage.CALL)
             call.set_language(_language(action.language), stage)
         else:
             call.flow_action(action.action, action.enable)

@@ -102,6 +102,8 @@ class Switchboard(Steering):
             call = self._begin(key, scenario, queue=queue, speed=Fraction(place.speed))
         else:
             call = self._go_on(known, scenario, queue=queue, speed=Fraction(place.speed))
+        if queue is not None and place.source.scenario is None:
+            call.answer()  # nobody in there could; a scenario says itself when an agent does
         self._acted_on_call(organization_id, requester, "call.placed", conversation_id)
         return call
 

@@ -218,7 +218,7 @@ class Watch:
     def _give_up(self) -> None:
         oldest = self._utc_ns() - ABANDONED_AFTER_S * _SECOND_NS
         for known in self._record.conversations.all():
-            if not known.is_attached and not known.secure and known.utc_ns < oldest:
+            if not known.is_attached and not known.held and known.utc_ns < oldest:
                 self._record.conversations.forget(known)
 
     def _tell_all(self, event_id: EventId, text: str) -> None:

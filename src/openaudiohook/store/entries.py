@@ -145,13 +145,13 @@ class SessionEnded(_CallEntry, frozen=True, kw_only=True, omit_defaults=True, ta
 
 
 class PauseBegan(_CallEntry, frozen=True, kw_only=True, omit_defaults=True, tag="pause.began"):
-    """A secure or client pause of the whole call begins; `at` is the cut.
+    """A secure or client pause of the whole call begins; it counts from `at` on.
 
     Attributes:
         cause: `secure` or `client`.
         reason: its kind: `flow`, `agent`, `api`, `sbc`; or `monitoring` for a client pause.
         requester: whose it is.
-        effective_at: the cut that was asked for, where one was.
+        effective_at: the cut, where it lies before `at`: audio in between was withdrawn.
         gone: by integration id, the samples at or after the cut that had left already.
     """
 
