@@ -398,6 +398,27 @@ async def test_a_pause_on_hold_is_over_when_another_source_says_so() -> None:
     after.drop()
 
 
+@pytest.mark.anyio
+@pytest.mark.parametrize("phase", ["agent", "hold"])
+async def test_the_language_of_the_answer_stands_when_another_source_is_attached(
+    phase: str,
+) -> None:
+    clock = Clock()
+    steps: list[Step] = [Transfer(at=100, to="agent")]
+    if phase == "hold":
+        steps.append(Hold(at=200, is_start=True, music=None))
+    live = place(Monitor(now_ns=clock), plain(LONG, *steps, language="de-DE"), queue=ON)
+    clock.to(live, 1_600)
+    assert live.phase == phase
+    clock.now_ns = 1_000_000_007
+    late = LanguageChange(at=800, language="fr-CA", stage=LanguageStage.FLOW)
+    after = live.attach(plain(LONG, late), observer=Notes())
+    clock.to(after, 1_600)
+    assert after.language == "de-DE"
+    assert after.set_language("it-IT")  # of the call itself
+    after.drop()
+
+
 # On the wire ------------------------------------------------------------------------------
 
 

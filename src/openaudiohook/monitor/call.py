@@ -41,6 +41,7 @@ _MONITOR: Final = "monitor"
 _NEVER: Final = 1 << 62
 _SAMPLES_PER_MS: Final = 8
 _OVERLAID: Final = ("hold", "consult")
+_ANSWERED: Final = ("agent", "conference")
 
 
 class Call:
@@ -111,6 +112,8 @@ class Call:
         self._playing = Playing(self.problems)
         # What goes on when a hold or a consult ends.
         self._talk: Phase = "agent" if placement.phase in _OVERLAID else placement.phase
+        if self._talk in _ANSWERED:  # in the part before this one
+            self._language.answer()
         for kind, requester in placement.held_reasons:
             self.begin_secure_pause(kind, requester)
         for reason, requester in placement.held_client:
