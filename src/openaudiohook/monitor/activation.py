@@ -144,21 +144,28 @@ class Activation:
             found = await self._probe(config, organization_id)
         except AudioHookError as error:
             found = _Refused(str(error))
-        now = self._directory.integration(organization_id, id_)
-        self._on_settled(now, found)
+        except Exception as error:  # a mistake of ours must not leave it probing for ever
+            _log.error("a probe was given up: %s", type(error).__name__)
+            found = _Refused("the connection probe failed by a mistake of the Monitor's own")
+        self._on_settled(self._directory.integration(organization_id, id_), found)
         if found.ok:
             self._directory.activate(organization_id, id_, config)
-            await self._settle(now, "ACTIVE", EDITED if now.version != integration.version else "")
+            await self._settle(integration, "ACTIVE", "")
         else:
             self._directory.deactivate(organization_id, id_)
-            await self._settle(now, "ERROR", found.text)
+            await self._settle(integration, "ERROR", found.text)
 
-    async def _settle(self, integration: Integration, status: Status, text: str) -> None:
+    async def _settle(self, probed: Integration, status: Status, found: str) -> None:
         """Keep what was found: at once in memory; a database that is away is asked again."""
-        organization_id, id_ = integration.organization_id, integration.id
-        self._directory.keep_integration(replace(integration, status=status, status_text=text))
+        organization_id, id_ = probed.organization_id, probed.id
+        now = self._directory.integration(organization_id, id_)
+        self._directory.keep_integration(replace(now, status=status, status_text=found))
         while True:
             async with self._directory.changing(organization_id):
+                # While nobody else changes it: what is there now may be newer than what was probed.
+                now = self._directory.integration(organization_id, id_)
+                is_edited = status == "ACTIVE" and now.version != probed.version
+                text = EDITED if is_edited else found
                 try:
                     settled = await self._states.set_state(
                         organization_id, id_, status=status, status_text=text
