@@ -216,7 +216,7 @@ async def test_a_far_service_is_told_of_and_shows_in_its_status(tmp_path: Path) 
             await talk.say("pong")
         await talk.say("closed")
 
-    timers = ClientTimers(first_ping_ns=20 * MS, ping_ns=400 * MS)
+    timers = ClientTimers(first_ping_ns=20 * MS, ping_ns=1_000 * MS)
     regions = {"runs_in": "eu-west", "region": "us-east"}
     async with platform_with(tmp_path, far, timers=timers, **regions) as world:
         await world.place()

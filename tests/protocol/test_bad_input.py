@@ -283,7 +283,7 @@ AT_CLIENT: dict[str, tuple[int, Callable[[HandServer], list[Item]]]] = {
     "text skipped by the transport": (413, lambda s: oversize(s, is_text=True)),
     "binary skipped by the transport": (413, lambda s: oversize(s, is_text=False)),
     "binary over 65,536 bytes": (413, lambda s: s.binary(bytes(65_537))),
-    "binary": (415, lambda s: s.binary(bytes(65_536))),
+    "binary of 65,536 bytes": (415, lambda s: s.binary(bytes(65_536))),
     "not JSON": (400, lambda s: s.text(b"hello")),
     "JSON cut off": (400, lambda s: s.text(reply(s)[:-1])),
     "bad UTF-8": (400, lambda s: s.text(b"\xff")),
