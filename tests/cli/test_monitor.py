@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any
@@ -174,7 +175,7 @@ def test_integrations_are_listed_and_switched(tmp_path: Path, service: Running) 
         assert dead.returncode == 1
         assert "connection refused" in dead.stdout
         wrong = run(*asked, "--enable", "nobody", directory=tmp_path)
-        assert (wrong.returncode, "there are 'transcripts'" in wrong.stderr) == (1, True)
+        assert (wrong.returncode, "which has 'transcripts'" in wrong.stderr) == (1, True)
 
 
 def test_events_are_printed_and_followed(tmp_path: Path, service: Running) -> None:
@@ -263,9 +264,12 @@ def test_who_is_not_let_in_is_told_so(tmp_path: Path) -> None:
         ended = run(
             "integrations", "--api", monitor.uri, "--client", "tester:wrong", directory=tmp_path
         )
-        unknown = run("explain", "--api", monitor.uri, "--client", CLIENT, "7", directory=tmp_path)
+        asked = ("explain", "--api", monitor.uri, "--client", CLIENT)
+        unknown = run(*asked, str(uuid.uuid4()), directory=tmp_path)
+        latest = run(*asked, "latest", directory=tmp_path)
     assert (ended.returncode, "does not let this client in" in ended.stderr) == (1, True)
     assert "wrong" not in ended.stderr
     assert (unknown.returncode, "404" in unknown.stderr) == (1, True)
+    assert (latest.returncode, "give the whole id" in latest.stderr) == (2, True)
     with pytest.raises(ControlError, match="is the Monitor running"):
         monitor.control().get("/api/v2/integrations")

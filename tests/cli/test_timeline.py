@@ -16,7 +16,8 @@ S = 8000
 def lane(name: str, *stretches: Stretch) -> Lane:
     return Lane(
         integration_id=name, name=name, sessions=1, opened_at=0, ended_at=0, sent=0, discarded=0,
-        paused=0, lost=0, secure=0, client=0, server=0, chargeable=0, stretches=stretches,
+        paused=0, lost=0, unknown=0, secure=0, client=0, server=0, chargeable=0,
+        stretches=stretches,
     )  # fmt: skip
 
 
@@ -43,6 +44,14 @@ def test_lanes_lie_below_what_happened_and_a_legend_says_what_is_drawn() -> None
     assert phases.index("|agent") == 6 + 27
     assert one == "one   " + "█" * 27 + "░" * 16 + "x" * 11
     assert legend == "██ streamed live   ░░ secure pause   xx not connected"
+
+
+def test_a_call_shorter_than_the_drawing_is_wide_has_no_holes() -> None:
+    part = PartExplained(
+        number=0, began_ns=0, length=14, is_over=False, edge="cloud", monitored_from=0, phases=(),
+        secure=(), lanes=(lane("one", Stretch(0, 14, "streamed")),),
+    )  # fmt: skip
+    assert draw(part, width=60).plain.splitlines()[2] == "one   " + "█" * 54
 
 
 def test_nothing_is_wider_than_it_may_be() -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from openaudiohook.exceptions import ConfigurationError, ControlError, NotFound
 from openaudiohook.monitor.events import EventId
 from openaudiohook.monitor.explain import Explanation, Finding, explain
-from openaudiohook.monitor.lanes import Stretch
+from openaudiohook.monitor.lanes import Lane, Stretch
 from openaudiohook.monitor.usage import usage_of_part
 from openaudiohook.protocol.trace import TraceRecord, trace_header, trace_line
 from openaudiohook.protocol.types import PauseCause, Role
@@ -248,6 +248,71 @@ def test_a_call_that_runs_still_is_said_to() -> None:
     explanation = explained(*MONITORED, opened(), entry(PhaseBegan, 6 * S, phase="agent"))
     assert "runs still" in trouble(explanation).text
     assert explanation.parts[0].phases == ((6 * S, "agent"),)
+
+
+def accounts(lane: Lane) -> tuple[int, ...]:
+    return lane.sent, lane.discarded, lane.paused, lane.lost, lane.unknown
+
+
+def test_of_a_session_that_is_open_it_is_not_said_what_it_was_sent() -> None:
+    explanation = explained(*MONITORED, opened(100), entry(PhaseBegan, 6 * S, phase="agent"))
+    assert [one.kind for one in explanation.findings] == ["cut-off", "open"]
+    (lane,) = explanation.parts[0].lanes
+    assert accounts(lane) == (0, 0, 0, 0, 6 * S)
+    assert [one.fate for one in lane.stretches] == ["before opened", "not known"]
+
+
+def test_a_session_that_failed_while_the_call_goes_on_is_not_said_to_be_whole() -> None:
+    begun = (*MONITORED, opened())
+    failed = event(EventId.PONG_MISSING, "the endpoint was silent (408)")
+    over = ended(3 * S, sent=3 * S, event_id=EventId.PONG_MISSING)
+    found = explained(*begun, failed, over).findings[1]
+    assert (found.kind, "408" in found.text, found.remedy is None) == ("lost", True, False)
+    found = explained(*begun, ended(3 * S, sent=3 * S)).findings[1]
+    assert (found.kind, "nothing is known of the call's end" in found.text) == ("open", True)
+
+
+KILLED: tuple[Entry, ...] = (
+    *MONITORED,
+    opened(100),
+    ended(4 * S, event_id=EventId.MONITOR_RESTARTED),
+    entry(CallEnded, 5 * S, reason="lost"),
+)
+
+
+def test_of_a_session_whose_monitor_was_killed_nobody_knows_what_it_was_sent() -> None:
+    explanation = explained(*KILLED)
+    assert [one.kind for one in explanation.findings] == ["cut-off", "unknown"]
+    text = explanation.findings[1].text
+    assert "its Monitor was killed: of 4.000 s nobody knows how much was sent" in text
+    assert "connected up to 4.000 s" in text
+    (lane,) = explanation.parts[0].lanes
+    assert accounts(lane) == (0, 0, 0, 0, 4 * S)
+    assert lane.chargeable == 4 * S - 100
+    assert [one.fate for one in lane.stretches] == ["before opened", "not known", "not connected"]
+    assert explanation.as_json()["parts"][0]["lanes"][0]["unknown_s"] == 4.0
+
+
+def test_what_a_session_before_a_killed_one_was_sent_is_known() -> None:
+    explanation = explained(
+        *MONITORED,
+        opened(session="s0"),
+        ended(S, session="s0", sent=S),
+        opened(S, start=S),
+        ended(4 * S, event_id=EventId.MONITOR_RESTARTED),
+        entry(CallEnded, 4 * S, reason="lost"),
+    )
+    assert accounts(explanation.parts[0].lanes[0]) == (S, 0, 0, 0, 3 * S)
+
+
+def test_a_trace_tells_what_a_killed_monitor_had_sent() -> None:
+    explanation = explained(*KILLED, trace=trace_of((0, 2 * S)))
+    assert explanation.parts[0].lanes[0].stretches == (
+        Stretch(0, 100, "before opened"),
+        Stretch(100, 2 * S, "streamed"),
+        Stretch(2 * S, 4 * S, "not known"),
+        Stretch(4 * S, 5 * S, "not connected"),
+    )
 
 
 def test_a_session_that_is_still_closing_is_said_to_be() -> None:

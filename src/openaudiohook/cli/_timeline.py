@@ -26,6 +26,7 @@ _GLYPHS: Final[dict[Fate, tuple[str, str, str]]] = {
     "secure": ("░", "red", "secure pause"),
     "client": ("-", "magenta", "client pause"),
     "server": ("=", "cyan", "server pause"),
+    "not known": ("?", "yellow", "connected: what was sent is not known"),
     "not connected": ("x", "bold red", "not connected"),
     "not monitored": (" ", "", "not monitored"),
 }
@@ -81,7 +82,11 @@ def _phases(part: PartExplained, label: int, columns: int, column: Callable[[int
 def _fates(lane: Lane, length: int, columns: int) -> list[Fate]:
     """What became of most of each column."""
     return [
-        _prevailing(lane.stretches, length * i // columns, length * (i + 1) // columns)
+        _prevailing(
+            lane.stretches,
+            length * i // columns,
+            max(length * (i + 1) // columns, length * i // columns + 1),  # of a short call
+        )
         for i in range(columns)
     ]
 

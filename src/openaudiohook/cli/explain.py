@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 import json
+import re
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -28,6 +29,7 @@ _WIDTH: Final = 100
 _RATE: Final = 8000
 _BATCH: Final = 5_000
 _LATEST: Final = "latest"
+_WHOLE: Final = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
 @click.command()
@@ -72,6 +74,11 @@ def explain(
     if [api, config_file, state].count(None) != 2:
         raise click.UsageError(
             "give one of --config, --state and --api: which Monitor's call is it?"
+        )
+    if api is not None and not _WHOLE.fullmatch(conversation):
+        raise click.UsageError(
+            "with --api give the whole id of the conversation: 'latest', or the beginning of an "
+            "id, is for --config and --state"
         )
     if api is None:
         explanation = _from_journal(conversation, config_file, state, organization, trace_file)
@@ -226,15 +233,18 @@ def _print_finding(console: Console, finding: Finding) -> None:
         console.print(f"      {finding.remedy}", soft_wrap=True)
 
 
-_SIGNS: Final = {"good": "+", "paused": "-", "moved": "-", "event": "-"}
+_SIGNS: Final = {"good": "+", "open": "-", "paused": "-", "moved": "-", "event": "-"}
 
 
 def _accounts(part: PartExplained) -> Table:
-    """Where every sample is: sent + discarded + paused + lost is what the sessions lasted."""
-    names = ["sent", "discarded", "paused", "lost", "secure", "client", "server", "chargeable"]
+    """Where every sample is: what was sent, discarded, paused and lost, and what is not known, is
+    what the sessions lasted.
+    """
+    names = ("sent", "discarded", "paused", "lost", "unknown")
+    causes = ("secure", "client", "server")
     shown = [
         name
-        for name in names
+        for name in (*names, *causes, "chargeable")
         if name in ("sent", "chargeable") or any(getattr(lane, name) for lane in part.lanes)
     ]
     table = Table()
@@ -242,8 +252,17 @@ def _accounts(part: PartExplained) -> Table:
     for name in shown:
         table.add_column(f"{_HEADS.get(name, name)} s", justify="right", no_wrap=True)
     for lane in part.lanes:
-        table.add_row(lane.name, *(f"{getattr(lane, name) / _RATE:.3f}" for name in shown))
+        nothing_known = lane.unknown and not any(getattr(lane, name) for name in names[:-1])
+        table.add_row(
+            lane.name,
+            *(
+                "?"
+                if nothing_known and name in names[:-1]
+                else f"{getattr(lane, name) / _RATE:.3f}"
+                for name in shown
+            ),
+        )
     return table
 
 
-_HEADS: Final = {"chargeable": "charged"}
+_HEADS: Final = {"chargeable": "charged", "unknown": "not known"}

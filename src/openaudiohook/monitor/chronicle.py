@@ -13,6 +13,7 @@ import msgspec
 
 from openaudiohook.exceptions import ConfigurationError
 from openaudiohook.fanout.pauses import PauseInterval, Span, union
+from openaudiohook.monitor.events import EventId
 from openaudiohook.protocol.duration import parse_duration
 from openaudiohook.protocol.media import NS_PER_SAMPLE
 from openaudiohook.protocol.types import PauseCause
@@ -53,6 +54,16 @@ class Session:
     has_media: bool = True
     ended: SessionEnded | None = None
     server_paused: list[Span] = field(default_factory=list)
+
+    @property
+    def was_cut_off(self) -> bool:
+        """Whether its Monitor was killed: the account of its samples went with it."""
+        return self.ended is not None and self.ended.event_id == EventId.MONITOR_RESTARTED
+
+    @property
+    def is_accounted(self) -> bool:
+        """Whether it is known what became of its samples."""
+        return self.ended is not None and not self.was_cut_off
 
 
 @dataclass(slots=True)

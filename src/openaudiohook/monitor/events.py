@@ -550,7 +550,8 @@ CATALOGUE: Final[dict[str, EventKind]] = {
             id=EventId.MONITOR_RESTARTED,
             name="Monitor restarted",
             description="The Monitor had not been stopped in good order and has started again.",
-            meaning="Its calls were cut off; what had been streamed until then is accounted for.",
+            meaning="Its calls were cut off. They are charged up to the last position that was "
+            "noted, at most a second before; how much of them had been sent is not known.",
             remedy="Look why it was stopped. Sources can be attached to their conversations again.",
             level="warning",
         ),

@@ -30,6 +30,8 @@ _PROMPT: Final = RATE // 2
 
 _WHEN: Final = re.compile(r"; trying again in [0-9.]+ s$")
 
+_FATES: Final = ("sent", "discarded", "paused", "lost", "unknown")
+
 _SLOW: Final = frozenset(
     {
         EventId.THROTTLING_BEGAN,
@@ -47,7 +49,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         kind: `good`, `not-monitored`, `not-connected`, `late`, `discarded`, `lost`, `paused`,
-            `moved`, `cut-off`, `closing` or `event`.
+            `moved`, `open`, `unknown`, `cut-off`, `closing` or `event`.
         text: what happened, and why.
         remedy: what helps; None where nothing is wrong.
         integration_id: of which integration; None where it is about the call.
@@ -63,7 +65,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def is_trouble(self) -> bool:
         """Whether something was not as it should be."""
-        return self.kind not in ("good", "moved", "paused", "event")
+        return self.kind not in ("good", "moved", "open", "paused", "event")
 
 
 class PartExplained(msgspec.Struct, frozen=True, kw_only=True):
@@ -238,7 +240,8 @@ def _about_call(
     elif part.ended.reason in ("lost", "error"):
         yield Finding(
             kind="cut-off",
-            text=f"the source of the call was lost at {_at(part.ended.at)} ({part.ended.reason})",
+            text=f"the source of the call was lost at {_at(part.ended.at)}"
+            + (": it failed" if part.ended.reason == "error" else ""),
             part=number,
         )
     for held in part.held:
@@ -293,7 +296,23 @@ def _about_lane(chronicle: Chronicle, part: Part, lane: Lane) -> Iterable[Findin
         return
     entry = part.monitored_from or 0
     is_whole = True
-    if part.ended is not None and any(session.ended is None for session in sessions):
+    if part.ended is None and any(session.ended is None for session in sessions):
+        is_whole = False
+        yield found(
+            "open",
+            f"it opened at {_at(lane.opened_at)}, and nothing is known of an end: what it was sent "
+            "and missed is known once it has ended",
+        )
+    elif any(session.was_cut_off for session in sessions):
+        is_whole = False
+        yield found(
+            "unknown",
+            f"its Monitor was killed: of {_s(lane.unknown)} s nobody knows how much was sent, left "
+            f"out or lost; it was connected up to {_at(lane.ended_at or 0)}, at least",
+            "what arrived is in the recording of the service, if it made one; it is charged up to "
+            "there",
+        )
+    elif any(session.ended is None for session in sessions):
         is_whole = False
         yield found(
             "closing",
@@ -325,13 +344,20 @@ def _about_lane(chronicle: Chronicle, part: Part, lane: Lane) -> Iterable[Findin
         why = causes or "its connection was lost, and with it what had not been delivered"
         yield found("lost", f"in part: {_s(lane.lost)} s were lost: {why}", remedy)
     last = max(sessions, key=lambda session: end_of(session, part))
-    if part.last - end_of(last, part) > _PROMPT:
+    last_end = end_of(last, part)
+    if part.ended is None and all(session.is_accounted for session in sessions):
+        is_whole = False
+        told = f"its session ended at {_at(last_end)}, and nothing is known of the call's end"
+        if causes:
+            yield found("lost", f"{told}: {causes}", remedy)
+        else:
+            yield found("open", told)
+    if part.last - last_end > _PROMPT and not last.was_cut_off:
         is_whole = False
         why = causes or "the endpoint or the integration ended it"
         yield found(
             "lost",
-            f"in part: it ended at {_at(end_of(last, part))}, before the call did at "
-            f"{_at(part.last)}: {why}",
+            f"in part: it ended at {_at(last_end)}, before the call did at {_at(part.last)}: {why}",
             remedy,
         )
     for cause, samples in (("secure", lane.secure), ("client", lane.client)):
@@ -387,7 +413,7 @@ def _part_as_json(part: PartExplained) -> dict[str, Any]:
     told: dict[str, Any] = msgspec.to_builtins(part)
     told["length_s"] = part.length / RATE
     for lane, as_json in zip(part.lanes, told["lanes"], strict=True):
-        for key in ("sent", "discarded", "paused", "lost", "secure", "client", "server"):
+        for key in (*_FATES, "secure", "client", "server"):
             as_json[f"{key}_s"] = getattr(lane, key) / RATE
         as_json["chargeable_s"] = lane.chargeable / RATE
     return told

@@ -21,6 +21,7 @@ Fate = Literal[
     "secure",
     "client",
     "server",
+    "not known",
     "not connected",
     "not monitored",
 ]
@@ -38,7 +39,8 @@ class Stretch(msgspec.Struct, frozen=True):
 class Lane(msgspec.Struct, frozen=True, kw_only=True):
     """One integration's share of one part of a conversation, in samples of call time.
 
-    `sent + discarded + paused + lost` is the length of its sessions, exactly.
+    `sent + discarded + paused + lost + unknown` is the length of its sessions, exactly. `unknown`
+    is of those that have not ended, or whose Monitor was killed before it wrote their account.
     """
 
     integration_id: str
@@ -50,6 +52,7 @@ class Lane(msgspec.Struct, frozen=True, kw_only=True):
     discarded: int
     paused: int
     lost: int
+    unknown: int
     secure: int
     client: int
     server: int
@@ -104,6 +107,11 @@ def lane_of(
         discarded=sum(one.discarded for one in ended),
         paused=sum(one.paused for one in ended),
         lost=sum(one.lost for one in ended),
+        unknown=sum(
+            end_of(one, part) - one.start
+            for one in sessions
+            if one.opened_at is not None and one.has_media and not one.is_accounted
+        ),
         secure=_within(connected, spans_of(pauses, PauseCause.SECURE)),
         client=_within(connected, spans_of(pauses, PauseCause.CLIENT)),
         server=_within(connected, server),
@@ -132,6 +140,7 @@ def _stretches(
         ("server", server),
         ("discarded", _left_out(part, sessions, sent)),
         ("before opened", [(first, opened)]),
+        ("not known", _not_known(part, sessions, sent)),
         ("streamed", connected),
         ("not connected", [(start, part.last)]),
     ]
@@ -147,10 +156,24 @@ def _stretches(
 def _left_out(
     part: Part, sessions: list[Session], sent: Mapping[str, Sequence[Span]]
 ) -> list[Span]:
-    """What the sessions that were traced did not send; of the others nobody knows."""
-    traced = [one for one in sessions if one.session_id in sent]
+    """What the sessions that were traced did not send; of the others nobody knows.
+
+    The trace of a session without an account may lack its end.
+    """
+    traced = [one for one in sessions if one.is_accounted and one.session_id in sent]
     went = [span for one in traced for span in sent[one.session_id]]
     return subtract(((one.start, end_of(one, part)) for one in traced), went)
+
+
+def _not_known(
+    part: Part, sessions: list[Session], sent: Mapping[str, Sequence[Span]]
+) -> list[Span]:
+    """Where a session was open of which neither an account nor a trace tells what it sent."""
+    opaque = [one for one in sessions if one.opened_at is not None and not one.is_accounted]
+    return subtract(
+        ((one.opened_at or 0, end_of(one, part)) for one in opaque),
+        [span for one in opaque for span in sent.get(one.session_id, ())],
+    )
 
 
 def end_of(session: Session, part: Part) -> int:

@@ -196,7 +196,8 @@ class Platform(IntegrationDesk, Switchboard, Reports):
                 "the Monitor was stopped while the call went on",
             )
         for organization_id, calls in Counter(known.organization_id for known in left).items():
-            self._tell(organization_id, EventId.MONITOR_RESTARTED, f"{calls} calls were cut off")
+            text = f"{calls} call{' was' if calls == 1 else 's were'} cut off"
+            self._tell(organization_id, EventId.MONITOR_RESTARTED, text)
         if self._journal.torn:
             for organization in self._directory.organizations:
                 text = f"{self._journal.torn} octets were cut off"
