@@ -202,6 +202,7 @@ def test_through_the_interface(tmp_path: Path) -> None:
         assert dead.returncode == 1, dead.stderr
         assert not (tmp_path / "monitor.toml").exists()
         assert "it stays inactive: WebSocket connection failed" in dead.stdout
+        assert f"openaudiohook integrations --api {monitor.uri} --enable " in dead.stdout
         with served(tmp_path) as service:
             key = tomllib.loads((tmp_path / "service.toml").read_text(encoding="utf-8"))
             mine = ("--uri", service.uri, "--api-key", key["api_key"])

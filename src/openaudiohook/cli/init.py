@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import shlex
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -328,6 +329,11 @@ def _try_there(console: Console, control: ControlClient, plan: Plan) -> bool:
     done = provision(control, plan)
     if not done.is_active:
         console.print(f"  ! the platform's probe failed, and it stays inactive: {done.text}")
+        console.print(
+            "      Once that is put right: openaudiohook integrations --api "
+            f"{control.base} --enable {shlex.quote(plan.name)}",
+            soft_wrap=True,
+        )
         return False
     console.print(f"  + active: the platform's probe went well (integration {done.id})\n")
     try:

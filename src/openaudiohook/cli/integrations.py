@@ -100,7 +100,7 @@ def _switch(control: ControlClient, name: str, state: Literal["ENABLED", "DISABL
     present = {one["name"]: one["id"] for one in control.all(_PATH)}
     if name not in present:
         known = ", ".join(f"'{each}'" for each in present) or "none"
-        raise ControlError(f"'{name}' is no integration of this Monitor; there are {known}")
+        raise ControlError(f"'{name}' is no integration of this Monitor, which has {known}")
     path = f"{_PATH}/{present[name]}"
     control.patch(path, {"intendedState": state})
     give_up_at = time.monotonic() + _PROBE_S
