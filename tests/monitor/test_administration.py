@@ -335,6 +335,41 @@ async def test_while_the_database_is_away_nothing_is_changed(tmp_path: Path) -> 
         assert await platform.queues(ORG) == []
 
 
+async def test_a_switch_that_could_not_be_kept_leaves_the_probe_on_its_way(tmp_path: Path) -> None:
+    async with serving(lambda session, event: None) as service, platform_in(tmp_path) as platform:
+        credential = await platform.create_credential(
+            ORG, name="one", api_key=KEY, client_secret="", requester=ADMIN
+        )
+        created = await platform.create_integration(ORG, name="one", requester=ADMIN)
+        wanted = replace(created, connection_uri=service.uri, credential_id=credential.id)
+        await platform.put_configuration(ORG, wanted, seen_version=1, requester=ADMIN)
+        await platform.set_intended_state(ORG, created.id, "ENABLED", requester=ADMIN)
+        async with database_away(tmp_path):
+            with pytest.raises(StoreUnavailable):
+                await platform.set_intended_state(ORG, created.id, "DISABLED", requester=ADMIN)
+        assert (await settled(platform, created.id)).status == "ERROR"
+
+
+async def test_an_edit_shows_although_the_database_went_away_behind_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def away(*_: object, **__: object) -> Integration:
+        raise StoreUnavailable("it is away")
+
+    async with serving() as service, platform_in(tmp_path) as platform:
+        before = await integrate(platform, service)
+        wanted = replace(before, channel="external")
+        with monkeypatch.context() as patched:
+            patched.setattr(platform._integrations, "set_state", away)
+            with pytest.raises(StoreUnavailable):
+                await platform.put_configuration(
+                    ORG, wanted, seen_version=before.version, requester=ADMIN
+                )
+        shown = await platform.integration(ORG, before.id)
+        assert (shown.version, shown.channel) == (before.version + 1, "external")
+        assert shown.status_text == EDITED
+
+
 async def test_a_change_that_is_not_in_the_audit_yet_is_said_to_be_so(tmp_path: Path) -> None:
     async with platform_in(tmp_path) as platform:
         journal = platform._journal

@@ -150,11 +150,14 @@ class IntegrationDesk(Administration):
                 organization_id, integration, seen_version=seen_version
             )
             changed = [name for name in _CONFIGURED if getattr(before, name) != getattr(put, name)]
-            if put.status == "ACTIVE" and set(changed) - _TELLING_NOBODY:
-                put = await self._integrations.set_state(
+            is_edited = put.status == "ACTIVE" and bool(set(changed) - _TELLING_NOBODY)
+            if is_edited:
+                put = replace(put, status_text=EDITED)
+            self._directory.keep_integration(put)  # it is stored, whatever comes now
+            if is_edited:
+                await self._integrations.set_state(
                     organization_id, put.id, status="ACTIVE", status_text=EDITED
                 )
-            self._directory.keep_integration(put)
         await self._acted(
             organization_id,
             requester,
@@ -189,7 +192,6 @@ class IntegrationDesk(Administration):
                 require_complete(integration)
             if _is_so(integration, is_on=is_on):
                 return integration
-            self._activation.cancel(organization_id, integration_id)
             switched = await self._integrations.set_state(
                 organization_id,
                 integration_id,
@@ -197,6 +199,8 @@ class IntegrationDesk(Administration):
                 status="PROBING" if is_on else "INACTIVE",
                 status_text="",
             )
+            # Not before: where that could not be kept, the probe on its way is still wanted.
+            self._activation.cancel(organization_id, integration_id)
             self._directory.keep_integration(switched)
             if is_on:
                 self._round_trips.forget(integration_id)
