@@ -372,6 +372,28 @@ async def test_a_body_that_cannot_be_read_is_refused(tmp_path: Path, content: by
 
 
 @pytest.mark.anyio
+async def test_a_body_that_is_missing_is_named(tmp_path: Path) -> None:
+    async with controlled(tmp_path) as control:
+        said = problem(await control.client.post(INTEGRATIONS), 400, "bad.request")
+        assert said == "The body is missing: JSON is needed."
+
+
+@pytest.mark.anyio
+async def test_a_client_that_leaves_amid_its_request_is_no_mistake_of_ours(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with controlled(tmp_path) as control:
+        _, writer = await asyncio.open_connection("127.0.0.1", control.client.base_url.port)
+        head = "POST /oauth/token HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nabc"
+        writer.write(head.encode())
+        await writer.drain()
+        await control.ask("GET", INTEGRATIONS)  # the request before it has come to its body
+        writer.close()
+        await writer.wait_closed()
+    assert "500" not in caplog.text
+
+
+@pytest.mark.anyio
 async def test_a_body_that_is_too_long_is_refused(tmp_path: Path) -> None:
     async with controlled(tmp_path) as control:
         body = {"name": "x" * 600_000, "integrationType": TYPE}

@@ -42,6 +42,9 @@ _DATABASE_AWAY: Final = (
     "secure pauses go on, and what is written down meanwhile follows."
 )
 
+_HUNG_UP: Final = "client disconnected prematurely"
+"""How the framework says that a client left before its request was whole."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -214,12 +217,17 @@ def _of_the_framework(request: Request[Any, Any, Any], error: HTTPException) -> 
     """Reword what the web framework found; its own texts are for programmers."""
     status = error.status_code if error.status_code in _CODES else 400
     if error.status_code >= 500:
+        if error.detail == _HUNG_UP:  # nobody reads this, and it is no mistake of ours
+            return _answer(request, ApiError(400, _CODES[400], "The body breaks off."))
         return _unexpected(request, error)
     message = _MEANINGS[status]
     details: list[Detail] = []
     if isinstance(error, ValidationException):
         for each in error.extra if isinstance(error.extra, list) else ():
             field = camel(str(each.get("key", "")))
+            if field == "data":  # the body as a whole: what was sent could be read, and is none
+                message = "The body is missing: JSON is needed."
+                continue
             details.append(Detail(error_code="invalid.value", field_name=field))
             message = f"{field}: {each.get('message', message)}"
     handler = request.scope.get("route_handler")
