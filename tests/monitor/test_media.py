@@ -97,6 +97,12 @@ def test_what_is_no_number_is_no_length(tone: str) -> None:
         scenario_of(SourceRequest(tone=Decimal(tone)), media_dir=None)
 
 
+def test_a_refusal_is_short_however_small_the_number() -> None:
+    with pytest.raises(ConfigurationError, match="whole number") as caught:
+        scenario_of(SourceRequest(tone=Decimal("1e-99999")), media_dir=None)
+    assert len(str(caught.value)) < 200
+
+
 def test_without_a_directory_there_are_tones_only() -> None:
     with pytest.raises(ConfigurationError, match="set 'media_dir'"):
         scenario_of(SourceRequest(file="call.wav"), media_dir=None)

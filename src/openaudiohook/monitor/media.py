@@ -85,8 +85,7 @@ def _tone_samples(seconds: Decimal) -> int:
     samples = seconds * RATE
     if samples != samples.to_integral_value():
         raise ConfigurationError(
-            "a tone lasts a whole number of samples, of 0.000125 s each; "
-            f"{seconds} s are {samples.normalize():f} of them"
+            f"a tone lasts a whole number of samples, of 0.000125 s each, and {seconds} s are none"
         )
     return int(samples)
 
