@@ -130,7 +130,8 @@ SETTINGS: Final[Mapping[str, Key]] = {
         "PEM file of authorities to trust besides the public ones.", "a file name in quotes"
     ),
     "requests_per_minute": Key(
-        "How many requests a client of the control API may make a minute; more are answered 429.",
+        "How many requests one token of the control API is good for in a minute; more are "
+        "answered 429.",
         "a number, 1 or more",
     ),
     "token_seconds": Key("How long a token is good for.", "a number of seconds, 60 or more"),
