@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from tests.support.by_hand import MS, SECOND, HandClient, HandServer, client_in, kinds, server_in
 
-from openaudiohook.protocol.client import ClientTimers
+from openaudiohook.exceptions import LocalProtocolError
+from openaudiohook.protocol.client import ClientTimers, Place
 from openaudiohook.protocol.events import (
     CloseRequested,
     PeerViolated,
@@ -14,6 +15,7 @@ from openaudiohook.protocol.events import (
     SessionEnded,
 )
 from openaudiohook.protocol.server import ServerTimers
+from openaudiohook.protocol.trace import Trace
 from openaudiohook.protocol.types import ClientState, ServerState
 from openaudiohook.testing.assertions import assert_ended_once, events_of, the_event
 
@@ -348,3 +350,35 @@ def test_waking_a_session_early_changes_nothing() -> None:
         hand.session.handle_deadline(deadline_ns - 1)
         assert hand.read() == []
         assert hand.session.next_deadline_ns() == deadline_ns
+
+
+def test_a_ping_says_the_same_where_it_is_traced() -> None:
+    plain, traced = client_in(ClientState.OPENING), client_in(ClientState.OPENING)
+    trace = traced.session.trace = Trace(session_id=traced.session.session_id)
+    said = []
+    for server in (plain, traced):
+        server.opened()
+        server.begin()
+        pings = server.wait(SECOND)
+        server.wait(43 * MS)
+        pings += server.say("pong")
+        server.say("pong")
+        pings += server.wait(5 * SECOND)
+        said.append(pings)
+    assert said[0] == said[1]
+    assert [ping["type"] for ping in said[0]] == ["ping"] * 3
+    assert sum("ping" in str(record) for record in trace.drain()) >= 3
+
+
+def test_sessions_move_together_until_one_moves_by_itself() -> None:
+    staying, leaving = (client_in(ClientState.OPEN).session for _ in range(2))
+    place = Place(staying.position)
+    staying.move_with(place)
+    leaving.move_with(place)
+    place.position += 800
+    assert (staying.position, leaving.position) == (800, 800)
+    leaving.position = 900
+    assert (staying.position, leaving.position, place.position) == (800, 900, 800)
+    with pytest.raises(LocalProtocolError, match="from one position on"):
+        leaving.move_with(place)
+    assert leaving.position == 900
